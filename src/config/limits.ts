@@ -1,0 +1,82 @@
+/**
+ * Every bound of the system, by name, with its reason. A queue, cache, body, header, page or wait
+ * without an entry here is a defect. Sizes are bytes, times are as the name's last word says.
+ */
+
+const KiB = 1024
+const MiB = 1024 * KiB
+
+export const limits = {
+  // -- content
+  /** The specification asks for at least 4 megabytes; the conformance suite pushes 3.9. */
+  manifestBytesMax: 4 * MiB,
+  /** Descriptors of one manifest; far over any real index, it bounds one transaction. */
+  manifestReferencesMax: 10_000,
+  /** `?tag=` parameters of one manifest push; the specification asks for at least 10. */
+  tagsPerPushMax: 64,
+
+  // -- pages
+  /** Tags or repositories on a page when the client names no number. */
+  pageEntriesDefault: 1_000,
+  /** A page never holds more than this, whatever `n` says; `Link` leads on. */
+  pageEntriesMax: 10_000,
+  /** A page of referrers is itself a manifest, so it keeps to the manifest's size. */
+  referrersPageBytesMax: 4 * MiB,
+  referrersPageEntriesMax: 1_000,
+
+  // -- uploads
+  /** A session that nothing was sent to for this long is removed. */
+  uploadIdleSecondsDefault: 24 * 3600,
+  /** How often idle sessions are looked for. */
+  uploadExpiryIntervalSeconds: 600,
+  /** Sessions whose running digest is kept in memory; the others are hashed again at the end. */
+  uploadDigestersMax: 1_024,
+  /** Bytes gathered before one write to the staged file. */
+  uploadWriteBytes: 512 * KiB,
+
+  // -- reading
+  /** Two buffers of this size per response: 2.3 s CPU for 5 GiB, 64 KiB chunks took 6.6 s. */
+  readBufferBytes: 1 * MiB,
+  /** Idle read buffers kept for the next response. */
+  readBuffersPooledMax: 32,
+  /** Ranges of one request; more are answered with the whole blob (RFC 9110, 14.2). */
+  rangesPerRequestMax: 16,
+  /** Bytes of manifests kept in memory for the hot read path. */
+  manifestCacheBytesMax: 64 * MiB,
+  manifestCacheEntriesMax: 10_000,
+
+  // -- HTTP
+  /** Request line and headers together; 64 tags of 128 characters fit. */
+  headerBytesMax: 32 * KiB,
+  headersTimeoutSeconds: 30,
+  /** No byte in either direction for this long ends a connection, however large the layer is. */
+  socketIdleSecondsMax: 120,
+  /** Longer than the 60 s of common load balancers, so that they close first. */
+  keepAliveSecondsMax: 75,
+  connectionsMax: 10_000,
+  /** How much of an unwanted request body is read so that the client sees the answer. */
+  discardedBodyBytesMax: 1 * MiB,
+  discardSecondsMax: 5,
+  /** Bodies other than blobs and manifests (token requests). */
+  formBytesMax: 64 * KiB,
+  /** In-flight requests get this long after SIGTERM; Kubernetes waits 30 s by default. */
+  shutdownGraceSecondsDefault: 25,
+
+  // -- access
+  tokenTtlSeconds: 3600,
+  /** Clocks of replicas may differ by this much. */
+  tokenClockSkewSeconds: 60,
+  tokenBytesMax: 16 * KiB,
+  scopesPerTokenMax: 64,
+  passwordBytesMax: 4 * KiB,
+  /** Credentials that were verified once and need no argon2 (31 ms) again. */
+  verifiedCredentialsMax: 1_000,
+  /** Failed logins of one address before it has to wait. */
+  loginFailuresMax: 10,
+  loginFailureWindowSeconds: 60,
+  loginAddressesMax: 10_000,
+
+  // -- configuration
+  configFileBytesMax: 4 * MiB,
+  configPollSeconds: 2,
+} as const

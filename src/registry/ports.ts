@@ -1,0 +1,196 @@
+/**
+ * What the registry needs from the outside, and nothing about who provides it. A driver of a port
+ * passes the suite in `test/contract/` that is named after it.
+ *
+ * Durability: a promise of a write resolves only when what was written survives a power cut.
+ */
+import type { Digest, DigestAlgorithm } from '../oci/digest.ts'
+import type { Reference } from '../oci/reference.ts'
+import type { RepositoryName } from '../oci/repository-name.ts'
+import type { Tag } from '../oci/tag.ts'
+
+export interface Clock {
+  /** Milliseconds since 1970-01-01 UTC. */
+  now(): number
+}
+
+/** Bytes `start` up to and including `endInclusive`; always inside the content. */
+export interface ByteRange {
+  readonly start: number
+  readonly endInclusive: number
+}
+
+/** Open content. It stays readable after the blob is deleted, until it is disposed of. */
+export interface BlobReader extends AsyncDisposable {
+  /** Bytes of the whole blob. */
+  readonly size: number
+  /**
+   * Yields the bytes of `range`, or all of them, in order. A chunk is valid until the next one is
+   * asked for: its buffer is used again.
+   */
+  read(range?: ByteRange): AsyncIterable<Uint8Array>
+}
+
+/** Verified content by digest. Nothing is in it whose digest was not checked first. */
+export interface BlobStore {
+  /** @returns undefined when there are no such bytes. */
+  openBlob(digest: Digest): Promise<BlobReader | undefined>
+  /** Stores content whose digest the caller has verified. Idempotent. */
+  putBlob(digest: Digest, bytes: Uint8Array): Promise<void>
+  /** Idempotent. */
+  deleteBlob(digest: Digest): Promise<void>
+  /** Writes, reads and removes a few bytes. @throws when the store cannot do that now. */
+  check(): Promise<void>
+}
+
+/** Where an upload's bytes are staged until their digest is known. */
+export interface UploadStore {
+  /** Makes an empty staged upload. */
+  createUpload(id: UploadId): Promise<void>
+  /**
+   * Cuts what is staged to `offset` bytes, then appends `chunks` to it, durably. Ends when `chunks`
+   * ends or throws; what had arrived until then is kept either way.
+   * @param onBytes called with every run of bytes in order, before it is written.
+   * @returns the number of bytes appended, and what `chunks` threw.
+   * @throws when the bytes cannot be stored; then only the first `offset` bytes count.
+   */
+  appendToUpload(
+    id: UploadId,
+    offset: number,
+    chunks: AsyncIterable<Uint8Array>,
+    onBytes: (bytes: Uint8Array) => void,
+  ): Promise<{ appended: number; error?: unknown }>
+  /** Yields the first `size` staged bytes; a chunk is valid until the next one is asked for. */
+  readUpload(id: UploadId, size: number): AsyncIterable<Uint8Array>
+  /** Makes the staged bytes the content of `digest`, which the caller has verified. */
+  commitUpload(id: UploadId, digest: Digest): Promise<void>
+  /** Idempotent. */
+  deleteUpload(id: UploadId): Promise<void>
+  /** All that is staged, sessions that nobody knows any more included. */
+  listUploads(): Promise<UploadId[]>
+}
+
+export type UploadId = string & { readonly __uploadId: unique symbol }
+
+export interface UploadRecord {
+  readonly id: UploadId
+  readonly repository: RepositoryName
+  readonly algorithm: DigestAlgorithm
+  /** Bytes that are durably staged; what the store holds beyond them does not count. */
+  readonly offset: number
+  /** Milliseconds since 1970. */
+  readonly updatedAt: number
+}
+
+export interface BlobRecord {
+  readonly digest: Digest
+  /** Bytes. */
+  readonly size: number
+}
+
+export interface ManifestRecord extends BlobRecord {
+  readonly mediaType: string
+}
+
+export interface ManifestEntry extends ManifestRecord {
+  readonly artifactType?: string
+  readonly annotations?: Readonly<Record<string, string>>
+  readonly subject?: Digest
+  /** Content that must be in the repository. */
+  readonly blobs: readonly Digest[]
+  readonly manifests: readonly Digest[]
+  /** Content that may be in the repository (non-distributable layers). */
+  readonly optionalBlobs: readonly Digest[]
+}
+
+export interface Referrer extends ManifestRecord {
+  readonly artifactType?: string
+  readonly annotations?: Readonly<Record<string, string>>
+}
+
+/** Entries after `after` in the order of their bytes, at most `limit` of them. */
+export interface PageRequest {
+  readonly after?: string
+  readonly limit: number
+}
+
+export type DeleteResult =
+  | { readonly outcome: 'deleted' }
+  | { readonly outcome: 'unknown' }
+  /** Refused: this manifest of the repository refers to it. */
+  | { readonly outcome: 'needed'; readonly by: Digest }
+
+/**
+ * What is known about content: repositories, their blobs, manifests and tags, upload sessions. Each
+ * method is one transaction, visible to every later call when its promise resolves.
+ */
+export interface MetadataStore {
+  /** @throws when the database cannot be read and written now. */
+  check(): Promise<void>
+
+  hasRepository(repository: RepositoryName): Promise<boolean>
+  /** Repositories that hold a manifest. */
+  listRepositories(page: PageRequest): Promise<RepositoryName[]>
+
+  findBlob(repository: RepositoryName, digest: Digest): Promise<BlobRecord | undefined>
+  /** Says that the repository has the blob, whose bytes are stored. Ends the upload, if one is named. */
+  putBlob(repository: RepositoryName, blob: BlobRecord, upload?: UploadId): Promise<void>
+  /** Repositories that have the blob, at most `limit` of them. */
+  findRepositoriesWithBlob(digest: Digest, limit: number): Promise<RepositoryName[]>
+  /** Gives `repository` the blob that `from` has. @returns undefined when `from` has it not. */
+  mountBlob(
+    repository: RepositoryName,
+    digest: Digest,
+    from: RepositoryName,
+  ): Promise<BlobRecord | undefined>
+  deleteBlob(repository: RepositoryName, digest: Digest): Promise<DeleteResult>
+
+  findManifest(
+    repository: RepositoryName,
+    reference: Reference,
+  ): Promise<ManifestRecord | undefined>
+  /**
+   * Adds a manifest whose bytes are stored, and points `tags` at it; or, if content it needs is not
+   * in the repository, changes nothing and says what is missing.
+   */
+  putManifest(
+    repository: RepositoryName,
+    manifest: ManifestEntry,
+    tags: readonly Tag[],
+  ): Promise<{ missing: Digest[] }>
+  /** Deletes the manifest and every tag that points at it. */
+  deleteManifest(repository: RepositoryName, digest: Digest): Promise<DeleteResult>
+
+  listTags(repository: RepositoryName, page: PageRequest): Promise<Tag[]>
+  /** @returns whether there was such a tag. */
+  deleteTag(repository: RepositoryName, tag: Tag): Promise<boolean>
+
+  /** In the order of their digests; `page.after` is a digest. */
+  listReferrers(
+    repository: RepositoryName,
+    subject: Digest,
+    page: PageRequest & { readonly artifactType?: string },
+  ): Promise<Referrer[]>
+
+  createUpload(upload: UploadRecord): Promise<void>
+  findUpload(repository: RepositoryName, id: UploadId): Promise<UploadRecord | undefined>
+  setUploadOffset(id: UploadId, offset: number): Promise<void>
+  /** @returns whether there was such a session. */
+  deleteUpload(id: UploadId): Promise<boolean>
+  /** Sessions untouched since `before` (milliseconds since 1970), at most `limit` of them. */
+  listIdleUploads(before: number, limit: number): Promise<UploadRecord[]>
+  /** Which of `ids` are sessions. */
+  knownUploads(ids: readonly UploadId[]): Promise<Set<UploadId>>
+
+  countContent(): Promise<ContentCounts>
+}
+
+export interface ContentCounts {
+  readonly repositories: number
+  readonly manifests: number
+  readonly tags: number
+  readonly blobs: number
+  /** Bytes of all blobs and manifests, each counted once. */
+  readonly bytes: number
+  readonly uploads: number
+}
