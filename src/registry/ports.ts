@@ -2,7 +2,8 @@
  * What the registry needs from the outside, and nothing about who provides it. A driver of a port
  * passes the suite in `test/contract/` that is named after it.
  *
- * Durability: a promise of a write resolves only when what was written survives a power cut.
+ * Durability: a promise of a write resolves only when what was written survives a power cut. A
+ * driver that cannot write or read now throws OciError STORAGE_FULL or UNAVAILABLE.
  */
 import type { Digest, DigestAlgorithm } from '../oci/digest.ts'
 import type { Reference } from '../oci/reference.ts'
@@ -34,6 +35,8 @@ export interface BlobReader extends AsyncDisposable {
 /** Verified content by digest. Nothing is in it whose digest was not checked first. */
 export interface BlobStore {
   /** @returns undefined when there are no such bytes. */
+  statBlob(digest: Digest): Promise<BlobRecord | undefined>
+  /** @returns undefined when there are no such bytes. */
   openBlob(digest: Digest): Promise<BlobReader | undefined>
   /** Stores content whose digest the caller has verified. Idempotent. */
   putBlob(digest: Digest, bytes: Uint8Array): Promise<void>
@@ -45,13 +48,10 @@ export interface BlobStore {
 
 /** Where an upload's bytes are staged until their digest is known. */
 export interface UploadStore {
-  /** Makes an empty staged upload. */
-  createUpload(id: UploadId): Promise<void>
   /**
    * Cuts what is staged to `offset` bytes, then appends `chunks` to it, durably. Ends when `chunks`
-   * ends or throws; what had arrived until then is kept either way.
+   * ends or throws; what had arrived until then is kept either way. At offset 0 it begins an upload.
    * @param onBytes called with every run of bytes in order, before it is written.
-   * @returns the number of bytes appended, and what `chunks` threw.
    * @throws when the bytes cannot be stored; then only the first `offset` bytes count.
    */
   appendToUpload(
@@ -59,7 +59,7 @@ export interface UploadStore {
     offset: number,
     chunks: AsyncIterable<Uint8Array>,
     onBytes: (bytes: Uint8Array) => void,
-  ): Promise<{ appended: number; error?: unknown }>
+  ): Promise<AppendResult>
   /** Yields the first `size` staged bytes; a chunk is valid until the next one is asked for. */
   readUpload(id: UploadId, size: number): AsyncIterable<Uint8Array>
   /** Makes the staged bytes the content of `digest`, which the caller has verified. */
@@ -68,6 +68,13 @@ export interface UploadStore {
   deleteUpload(id: UploadId): Promise<void>
   /** All that is staged, sessions that nobody knows any more included. */
   listUploads(): Promise<UploadId[]>
+}
+
+export interface AppendResult {
+  /** Bytes that were appended and are durable. */
+  readonly appended: number
+  /** What the source of the bytes threw. */
+  readonly error?: Error
 }
 
 export type UploadId = string & { readonly __uploadId: unique symbol }
@@ -149,6 +156,11 @@ export interface MetadataStore {
     repository: RepositoryName,
     reference: Reference,
   ): Promise<ManifestRecord | undefined>
+  /** Which of the content that the manifest needs is not in the repository. */
+  findMissingContent(
+    repository: RepositoryName,
+    manifest: Pick<ManifestEntry, 'blobs' | 'manifests'>,
+  ): Promise<Digest[]>
   /**
    * Adds a manifest whose bytes are stored, and points `tags` at it; or, if content it needs is not
    * in the repository, changes nothing and says what is missing.

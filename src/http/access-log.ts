@@ -1,0 +1,66 @@
+/**
+ * One line for each request, which `kubectl logs` readers can use, and the logger that a request's
+ * verbs write to. Probes and scrapes are logged at debug level: they come every few seconds.
+ */
+import type { Log } from '../registry/request-context.ts'
+
+export interface AccessRecord {
+  readonly method: string
+  /** Path and query, without secrets: no route takes any in its URL. */
+  readonly url: string
+  readonly route: string
+  readonly status: number
+  readonly milliseconds: number
+  readonly received: number
+  readonly sent: number
+  readonly client: string
+  readonly user: string
+  readonly agent: string | undefined
+}
+
+const quietRoutes: readonly string[] = ['healthz', 'readiness', 'metrics']
+/** Longer parts of a URL or a user agent are cut: they are the client's to choose. */
+const textLengthMax = 1_000
+
+export function logAccess(log: Log, record: AccessRecord): void {
+  const { method, url, status, milliseconds, agent, ...rest } = record
+  const path = url.slice(0, textLengthMax)
+  const fields = {
+    method,
+    path,
+    status,
+    ms: Math.round(milliseconds * 10) / 10,
+    ...rest,
+    ...(agent !== undefined && { agent: agent.slice(0, textLengthMax) }),
+  }
+  const message = `${method} ${path} ${status}`
+  if (quietRoutes.includes(record.route)) log.debug(fields, message)
+  else log.info(fields, message)
+}
+
+/** Puts the request's id on every line, without the cost of a child logger for each request. */
+export class RequestLog implements Log {
+  readonly #log: Log
+  readonly #request: string
+
+  constructor(log: Log, request: string) {
+    this.#log = log
+    this.#request = request
+  }
+
+  debug(fields: object, message: string): void {
+    this.#log.debug({ request: this.#request, ...fields }, message)
+  }
+
+  info(fields: object, message: string): void {
+    this.#log.info({ request: this.#request, ...fields }, message)
+  }
+
+  warn(fields: object, message: string): void {
+    this.#log.warn({ request: this.#request, ...fields }, message)
+  }
+
+  error(fields: object, message: string): void {
+    this.#log.error({ request: this.#request, ...fields }, message)
+  }
+}

@@ -1,0 +1,31 @@
+/**
+ * The only place that writes an error body: the specification's JSON for what a client may know, and
+ * for everything else a 500 with the request's id, the cause in the log.
+ */
+import { OciError } from '../oci/errors.ts'
+import type { RequestContext } from '../registry/request-context.ts'
+import type { Reply } from './reply.ts'
+
+export function errorReply(context: Pick<RequestContext, 'id' | 'log'>, error: unknown): Reply {
+  if (error instanceof OciError) {
+    if (error.status >= 500) context.log.error({ err: error }, error.message)
+    return {
+      status: error.status,
+      headers: { 'Content-Type': 'application/json', ...error.headers },
+      body: errorBody(error.code, error.message, error.detail),
+    }
+  }
+  context.log.error({ err: error }, 'request failed')
+  return {
+    status: 500,
+    headers: { 'Content-Type': 'application/json' },
+    body: errorBody(
+      'UNKNOWN',
+      `an error inside the registry; its log tells more under request ${context.id}`,
+    ),
+  }
+}
+
+export function errorBody(code: string, message: string, detail?: unknown): string {
+  return JSON.stringify({ errors: [{ code, message, ...(detail !== undefined && { detail }) }] })
+}

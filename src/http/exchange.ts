@@ -1,0 +1,46 @@
+/** One request on its way to a handler, and the shape of routes and handlers. */
+import type { IncomingHttpHeaders } from 'node:http'
+import type { Action } from '../oci/scope.ts'
+import type { RequestContext } from '../registry/request-context.ts'
+import type { Reply } from './reply.ts'
+import type { RequestBody } from './request-body.ts'
+import type { PathParameters } from './router.ts'
+
+export interface Exchange {
+  readonly context: RequestContext
+  readonly method: string
+  /** Without the query. */
+  readonly path: string
+  readonly query: URLSearchParams
+  readonly headers: IncomingHttpHeaders
+  readonly parameters: PathParameters
+  readonly body: RequestBody
+  /** Address of the client, behind trusted proxies too. */
+  readonly clientAddress: string
+  /** `https://registry.example`: as the client sees this registry. */
+  readonly origin: string
+  /** Put before a path in a Location header: empty (relative), or the origin a trusted proxy told. */
+  readonly locationBase: string
+}
+
+export type Handler = (exchange: Exchange) => Promise<Reply> | Reply
+
+/**
+ * What a request needs before its handler runs: nothing; a valid login where one is asked for; the
+ * right to list repositories; or the right to an action on the path's repository.
+ */
+export type Access = 'public' | 'login' | 'catalog' | Action
+
+export interface Endpoint {
+  readonly access: Access
+  readonly handle: Handler
+}
+
+export type Method = 'GET' | 'HEAD' | 'PUT' | 'POST' | 'PATCH' | 'DELETE'
+
+export interface Route {
+  /** Label of metrics and log lines. */
+  readonly name: string
+  readonly pattern: string
+  readonly endpoints: Readonly<Partial<Record<Method, Endpoint>>>
+}

@@ -1,0 +1,79 @@
+/**
+ * What a handler answers, and sending it. A body is sent with its length known; once its first byte
+ * is out a failure can only be told by cutting the connection.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+
+export interface Reply {
+  readonly status: number
+  readonly headers?: Readonly<Record<string, string | readonly string[]>>
+  readonly body?: string | Uint8Array | StreamedBody
+}
+
+export interface StreamedBody extends AsyncDisposable {
+  /** Bytes. */
+  readonly length: number
+  /** A chunk is only used until the next one is asked for. */
+  chunks(): AsyncIterable<Uint8Array>
+}
+
+/** Resolves when all of the reply was handed to the system, rejects when the client is gone. */
+export async function sendReply(
+  request: IncomingMessage,
+  response: ServerResponse,
+  reply: Reply,
+): Promise<void> {
+  const { body } = reply
+  for (const [name, value] of Object.entries(reply.headers ?? {})) response.setHeader(name, value)
+  if (body === undefined || typeof body === 'string' || body instanceof Uint8Array) {
+    await sendWhole(request, response, reply.status, body)
+    return
+  }
+  await using streamed = body
+  response.setHeader('Content-Length', streamed.length)
+  response.writeHead(reply.status)
+  if (request.method !== 'HEAD') {
+    for await (const chunk of streamed.chunks()) await write(response, chunk)
+  }
+  await end(response)
+}
+
+async function sendWhole(
+  request: IncomingMessage,
+  response: ServerResponse,
+  status: number,
+  body: string | Uint8Array | undefined,
+): Promise<void> {
+  // 204 and 304 must not carry a Content-Length of their (absent) body; RFC 9110, 8.6.
+  if (status !== 204 && status !== 304 && !response.hasHeader('Content-Length')) {
+    response.setHeader('Content-Length', body === undefined ? 0 : Buffer.byteLength(body))
+  }
+  response.writeHead(status)
+  await end(response, request.method === 'HEAD' ? undefined : body)
+}
+
+function write(response: ServerResponse, chunk: Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    response.write(chunk, (error) => (error ? reject(error) : resolve()))
+  })
+}
+
+function end(response: ServerResponse, body?: string | Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    response.once('close', () => {
+      if (response.writableFinished) resolve()
+      else reject(new ClientGone())
+    })
+    response.once('finish', resolve)
+    response.end(body)
+  })
+}
+
+/** The connection ended before the reply did. No error: nobody is left to be told. */
+export class ClientGone extends Error {
+  override readonly name = 'ClientGone'
+
+  constructor() {
+    super('the client closed the connection')
+  }
+}

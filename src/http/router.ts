@@ -1,0 +1,92 @@
+/**
+ * Finds the route of a path. Repository names span segments (`/v2/a/b/c/manifests/x`), so a pattern
+ * is matched from both ends and `:repository` takes what is left between, one segment or more.
+ */
+import { OciError } from '../oci/errors.ts'
+
+export type PathParameters = Readonly<Record<string, string>>
+
+export interface Match<R> {
+  readonly route: R
+  readonly parameters: PathParameters
+}
+
+interface Compiled<R> {
+  readonly route: R
+  readonly head: readonly string[]
+  /** Undefined for a pattern without `:repository`: then `head` is the whole of it. */
+  readonly tail: readonly string[] | undefined
+}
+
+export class Router<R extends { readonly pattern: string }> {
+  readonly #routes: readonly Compiled<R>[]
+
+  /** The first route that matches is taken, so literal patterns go before those with parameters. */
+  constructor(routes: readonly R[]) {
+    this.#routes = routes.map(compile)
+  }
+
+  /** @param path begins with `/` and has no query. @throws OciError for a path that cannot be decoded. */
+  match(path: string): Match<R> | undefined {
+    const segments = path.slice(1).split('/').map(decode)
+    for (const compiled of this.#routes) {
+      const parameters = matchSegments(compiled, segments)
+      if (parameters !== undefined) return { route: compiled.route, parameters }
+    }
+    return undefined
+  }
+}
+
+function compile<R extends { readonly pattern: string }>(route: R): Compiled<R> {
+  const segments = route.pattern.slice(1).split('/')
+  const repository = segments.indexOf(':repository')
+  if (repository === -1) return { route, head: segments, tail: undefined }
+  return { route, head: segments.slice(0, repository), tail: segments.slice(repository + 1) }
+}
+
+function matchSegments(
+  { head, tail }: Compiled<unknown>,
+  segments: readonly string[],
+): PathParameters | undefined {
+  const parameters: Record<string, string> = {}
+  if (tail === undefined) {
+    return head.length === segments.length && matches(head, segments, 0, parameters)
+      ? parameters
+      : undefined
+  }
+  const tailStart = segments.length - tail.length
+  if (tailStart <= head.length) return undefined
+  if (!matches(head, segments, 0, parameters)) return undefined
+  if (!matches(tail, segments, tailStart, parameters)) return undefined
+  parameters['repository'] = segments.slice(head.length, tailStart).join('/')
+  return parameters
+}
+
+function matches(
+  pattern: readonly string[],
+  segments: readonly string[],
+  start: number,
+  parameters: Record<string, string>,
+): boolean {
+  return pattern.every((part, index) => {
+    const segment = segments[start + index]
+    if (segment === undefined) return false
+    if (!part.startsWith(':')) return part === segment
+    parameters[part.slice(1)] = segment
+    return segment !== ''
+  })
+}
+
+/** Some clients send `sha256%3A...`. */
+function decode(segment: string): string {
+  if (!segment.includes('%')) return segment
+  try {
+    return decodeURIComponent(segment)
+  } catch (cause) {
+    throw new OciError('NOT_FOUND', {
+      status: 400,
+      message: 'the path is not valid percent-encoded UTF-8',
+      cause,
+    })
+  }
+}

@@ -1,0 +1,122 @@
+/** Blobs: HEAD, GET with ranges, DELETE (specification, end-2 and end-10). */
+import { limits } from '../../config/limits.ts'
+import { type Digest, parseDigest } from '../../oci/digest.ts'
+import { OciError } from '../../oci/errors.ts'
+import { mediaTypes } from '../../oci/media-type.ts'
+import type { Blobs } from '../../registry/blobs.ts'
+import type { BlobReader } from '../../registry/ports.ts'
+import { etagOf, matchesIfNoneMatch, matchesIfRange } from '../conditional.ts'
+import type { Exchange, Route } from '../exchange.ts'
+import { contentRange, multipartRanges } from '../multipart-ranges.ts'
+import { parseRange, type RangeRequest } from '../range.ts'
+import type { Reply, StreamedBody } from '../reply.ts'
+import { repositoryOf } from './repository.ts'
+
+export function blobRoutes(blobs: Blobs): Route[] {
+  return [
+    {
+      name: 'blob',
+      pattern: '/v2/:repository/blobs/:digest',
+      endpoints: {
+        HEAD: { access: 'pull', handle: (exchange) => headBlob(blobs, exchange) },
+        GET: { access: 'pull', handle: (exchange) => getBlob(blobs, exchange) },
+        DELETE: { access: 'delete', handle: (exchange) => deleteBlob(blobs, exchange) },
+      },
+    },
+  ]
+}
+
+async function headBlob(blobs: Blobs, exchange: Exchange): Promise<Reply> {
+  const digest = parseDigest(exchange.parameters['digest'] ?? '')
+  const { size } = await blobs.getBlob(exchange.context, repositoryOf(exchange), digest)
+  if (notModified(exchange, digest)) return { status: 304, headers: immutableHeaders(digest) }
+  return {
+    status: 200,
+    headers: { ...contentHeaders(digest), 'Content-Length': String(size) },
+  }
+}
+
+async function getBlob(blobs: Blobs, exchange: Exchange): Promise<Reply> {
+  const digest = parseDigest(exchange.parameters['digest'] ?? '')
+  const repository = repositoryOf(exchange)
+  const reader = await blobs.openBlob(exchange.context, repository, digest)
+  if (notModified(exchange, digest)) {
+    await reader[Symbol.asyncDispose]()
+    return { status: 304, headers: immutableHeaders(digest) }
+  }
+  const wanted = wantedRange(exchange, digest, reader.size)
+  if (wanted.kind !== 'unsatisfiable') return blobReply(reader, digest, wanted)
+  await reader[Symbol.asyncDispose]()
+  throw new OciError('RANGE_INVALID', {
+    message: `the requested range is outside of the blob, which has ${reader.size} bytes`,
+    headers: { 'Content-Range': `bytes */${reader.size}` },
+  })
+}
+
+async function deleteBlob(blobs: Blobs, exchange: Exchange): Promise<Reply> {
+  const digest = parseDigest(exchange.parameters['digest'] ?? '')
+  await blobs.deleteBlob(exchange.context, repositoryOf(exchange), digest)
+  return { status: 202, headers: { 'Docker-Content-Digest': digest } }
+}
+
+function wantedRange(exchange: Exchange, digest: Digest, size: number): RangeRequest {
+  const ifRange = exchange.headers['if-range']
+  if (!matchesIfRange(typeof ifRange === 'string' ? ifRange : undefined, etagOf(digest))) {
+    return { kind: 'all' }
+  }
+  return parseRange(exchange.headers.range, size, limits.rangesPerRequestMax)
+}
+
+function blobReply(
+  reader: BlobReader,
+  digest: Digest,
+  wanted: Exclude<RangeRequest, { kind: 'unsatisfiable' }>,
+): Reply {
+  const headers = contentHeaders(digest)
+  if (wanted.kind === 'all') {
+    return { status: 200, headers, body: streamed(reader, reader.size, () => reader.read()) }
+  }
+  const [range, ...more] = wanted.ranges
+  if (range !== undefined && more.length === 0) {
+    return {
+      status: 206,
+      headers: { ...headers, 'Content-Range': contentRange(range, reader.size) },
+      body: streamed(reader, range.endInclusive - range.start + 1, () => reader.read(range)),
+    }
+  }
+  const multipart = multipartRanges(reader, wanted.ranges)
+  return {
+    status: 206,
+    headers: { ...headers, 'Content-Type': multipart.contentType },
+    body: multipart.body,
+  }
+}
+
+function streamed(
+  reader: BlobReader,
+  length: number,
+  chunks: () => AsyncIterable<Uint8Array>,
+): StreamedBody {
+  return { length, chunks, [Symbol.asyncDispose]: () => reader[Symbol.asyncDispose]() }
+}
+
+function notModified(exchange: Exchange, digest: Digest): boolean {
+  return matchesIfNoneMatch(exchange.headers['if-none-match'], etagOf(digest))
+}
+
+/** What is asked for by digest never changes. */
+function immutableHeaders(digest: Digest): Record<string, string> {
+  return {
+    ETag: etagOf(digest),
+    'Cache-Control': 'max-age=31536000, immutable',
+    'Docker-Content-Digest': digest,
+  }
+}
+
+function contentHeaders(digest: Digest): Record<string, string> {
+  return {
+    ...immutableHeaders(digest),
+    'Content-Type': mediaTypes.octetStream,
+    'Accept-Ranges': 'bytes',
+  }
+}

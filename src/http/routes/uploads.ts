@@ -1,0 +1,131 @@
+/** Upload sessions (specification, "Pushing blobs"; end-4 to end-6, end-11, end-13 and end-14). */
+import { parseDigest, parseDigestAlgorithm } from '../../oci/digest.ts'
+import { OciError } from '../../oci/errors.ts'
+import { parseRepositoryName, type RepositoryName } from '../../oci/repository-name.ts'
+import type { Mounts } from '../../registry/mounts.ts'
+import type { BlobRecord, UploadRecord } from '../../registry/ports.ts'
+import { type Chunk, uploadLocation, uploadRange } from '../../registry/upload-session.ts'
+import type { Uploads } from '../../registry/uploads.ts'
+import type { Exchange, Route } from '../exchange.ts'
+import { parseContentRange } from '../range.ts'
+import type { Reply } from '../reply.ts'
+import { repositoryOf } from './repository.ts'
+
+export function uploadRoutes(verbs: { uploads: Uploads; mounts: Mounts }): Route[] {
+  const { uploads, mounts } = verbs
+  const start = {
+    access: 'push',
+    handle: (exchange: Exchange) => startUpload(uploads, mounts, exchange),
+  } as const
+  return [
+    { name: 'uploads', pattern: '/v2/:repository/blobs/uploads/', endpoints: { POST: start } },
+    { name: 'uploads', pattern: '/v2/:repository/blobs/uploads', endpoints: { POST: start } },
+    {
+      name: 'upload',
+      pattern: '/v2/:repository/blobs/uploads/:session',
+      endpoints: {
+        GET: { access: 'push', handle: (exchange) => getUpload(uploads, exchange) },
+        PATCH: { access: 'push', handle: (exchange) => appendToUpload(uploads, exchange) },
+        PUT: { access: 'push', handle: (exchange) => completeUpload(uploads, exchange) },
+        DELETE: { access: 'push', handle: (exchange) => cancelUpload(uploads, exchange) },
+      },
+    },
+  ]
+}
+
+async function startUpload(uploads: Uploads, mounts: Mounts, exchange: Exchange): Promise<Reply> {
+  const repository = repositoryOf(exchange)
+  const { query, context } = exchange
+  const mount = query.get('mount')
+  if (mount !== null) {
+    const from = query.get('from')
+    const blob = await mounts.mountBlob(context, repository, parseDigest(mount), {
+      ...(from !== null && { from: parseRepositoryName(from) }),
+    })
+    if (blob !== undefined) return created(exchange, repository, blob)
+    // A blob that cannot be mounted begins an ordinary upload (specification, "Mounting a blob").
+    return accepted(exchange, await uploads.startUpload(repository, 'sha256'))
+  }
+  const digest = query.get('digest')
+  if (digest !== null) {
+    const blob = await uploads.pushBlob(context, repository, parseDigest(digest), chunkOf(exchange))
+    return created(exchange, repository, blob)
+  }
+  const algorithm = parseDigestAlgorithm(query.get('digest-algorithm') ?? 'sha256')
+  return accepted(exchange, await uploads.startUpload(repository, algorithm))
+}
+
+async function getUpload(uploads: Uploads, exchange: Exchange): Promise<Reply> {
+  const upload = await uploads.getUpload(repositoryOf(exchange), sessionOf(exchange))
+  return { status: 204, headers: sessionHeaders(exchange, upload) }
+}
+
+async function appendToUpload(uploads: Uploads, exchange: Exchange): Promise<Reply> {
+  const upload = await uploads.appendToUpload(
+    repositoryOf(exchange),
+    sessionOf(exchange),
+    chunkOf(exchange),
+  )
+  return accepted(exchange, upload)
+}
+
+async function completeUpload(uploads: Uploads, exchange: Exchange): Promise<Reply> {
+  const repository = repositoryOf(exchange)
+  const digest = exchange.query.get('digest')
+  if (digest === null) {
+    throw new OciError('DIGEST_INVALID', {
+      message:
+        'the query parameter digest is missing: it says what the upload is to be verified by',
+    })
+  }
+  const completion = { digest: parseDigest(digest), chunk: chunkOf(exchange) }
+  const session = sessionOf(exchange)
+  const blob = await uploads.completeUpload(exchange.context, repository, session, completion)
+  return created(exchange, repository, blob)
+}
+
+async function cancelUpload(uploads: Uploads, exchange: Exchange): Promise<Reply> {
+  await uploads.cancelUpload(repositoryOf(exchange), sessionOf(exchange))
+  return { status: 204 }
+}
+
+function sessionOf(exchange: Exchange): string {
+  return exchange.parameters['session'] ?? ''
+}
+
+/** @throws OciError BLOB_UPLOAD_INVALID for a Content-Range that says nothing. */
+function chunkOf(exchange: Exchange): Chunk {
+  const { body, headers } = exchange
+  const header = headers['content-range']
+  const range = header === undefined ? undefined : parseContentRange(header)
+  if (header !== undefined && range === undefined) {
+    throw new OciError('BLOB_UPLOAD_INVALID', {
+      message: 'the Content-Range header must be <start>-<end>, both inclusive',
+      detail: { contentRange: header.slice(0, 100) },
+    })
+  }
+  const { length } = body
+  return { bytes: body.stream(), ...(length !== undefined && { length }), ...(range && { range }) }
+}
+
+function sessionHeaders(exchange: Exchange, upload: UploadRecord): Record<string, string> {
+  return {
+    Location: exchange.locationBase + uploadLocation(upload.repository, upload.id),
+    Range: uploadRange(upload.offset),
+    'Docker-Upload-UUID': upload.id,
+  }
+}
+
+function accepted(exchange: Exchange, upload: UploadRecord): Reply {
+  return { status: 202, headers: sessionHeaders(exchange, upload) }
+}
+
+function created(exchange: Exchange, repository: RepositoryName, blob: BlobRecord): Reply {
+  return {
+    status: 201,
+    headers: {
+      Location: `${exchange.locationBase}/v2/${repository}/blobs/${blob.digest}`,
+      'Docker-Content-Digest': blob.digest,
+    },
+  }
+}

@@ -1,0 +1,45 @@
+/**
+ * Brings a database to the newest schema, once, and refuses one that a newer version of Trow wrote.
+ * Migrations are numbered and are never changed after a release.
+ */
+import type { Kysely } from 'kysely'
+import { Migrator } from 'kysely/migration'
+import { StartError } from '../lib/start-error.ts'
+import * as content from './migrations/0001-content.ts'
+import type { Schema } from './schema.ts'
+
+const migrations = { '0001-content': content }
+
+/** @throws StartError when the database is newer than this program, or cannot be brought up. */
+export async function migrate(db: Kysely<Schema>, place: string): Promise<void> {
+  const provider = { getMigrations: () => Promise.resolve(migrations) }
+  const migrator = new Migrator({ db, provider })
+  const unknown = await unknownMigrations(db)
+  if (unknown.length > 0) {
+    throw new StartError(
+      `${place} was written by a newer version of Trow (it has ${unknown.join(', ')}); ` +
+        'nothing was changed: run the newer version, or restore a backup from before the upgrade',
+    )
+  }
+  const { error } = await migrator.migrateToLatest()
+  if (error !== undefined) {
+    throw new StartError(
+      `${place} could not be brought to this version's schema: ${error instanceof Error ? error.message : 'unknown error'}`,
+      {
+        cause: error,
+      },
+    )
+  }
+}
+
+async function unknownMigrations(db: Kysely<Schema>): Promise<string[]> {
+  const tables = await db.introspection.getTables({ withInternalKyselyTables: true })
+  if (!tables.some((table) => table.name === 'kysely_migration')) return []
+  const applied = await db
+    .withTables<{ kysely_migration: { name: string } }>()
+    .selectFrom('kysely_migration')
+    .select('name')
+    .orderBy('name')
+    .execute()
+  return applied.map((row) => row.name).filter((name) => !Object.hasOwn(migrations, name))
+}

@@ -1,0 +1,118 @@
+/** Queries about blobs: which content there is, and which repository has which of it. */
+import type { Transaction } from 'kysely'
+import type { Digest } from '../../oci/digest.ts'
+import type { RepositoryName } from '../../oci/repository-name.ts'
+import type { BlobRecord, DeleteResult } from '../../registry/ports.ts'
+import type { Schema } from '../schema.ts'
+import { ensureRepository, type Executor, findRepositoryId } from './repositories.ts'
+
+export async function findBlob(
+  db: Executor,
+  repository: RepositoryName,
+  digest: Digest,
+): Promise<BlobRecord | undefined> {
+  const row = await db
+    .selectFrom('repositories')
+    .innerJoin('repository_blobs', 'repository_blobs.repository_id', 'repositories.id')
+    .innerJoin('blobs', 'blobs.digest', 'repository_blobs.digest')
+    .select('blobs.size')
+    .where('repositories.name', '=', repository)
+    .where('repository_blobs.digest', '=', digest)
+    .executeTakeFirst()
+  return row && { digest, size: row.size }
+}
+
+/** Says that content is stored. Its size never changes: the digest is of the content. */
+export async function insertContent(
+  db: Transaction<Schema>,
+  content: BlobRecord,
+  now: number,
+): Promise<void> {
+  await db
+    .insertInto('blobs')
+    .values({ digest: content.digest, size: content.size, created_at: now })
+    .onConflict((conflict) => conflict.column('digest').doNothing())
+    .execute()
+}
+
+export async function linkBlob(
+  db: Transaction<Schema>,
+  repository: RepositoryName,
+  digest: Digest,
+  now: number,
+): Promise<void> {
+  const repositoryId = await ensureRepository(db, repository, now)
+  await db
+    .insertInto('repository_blobs')
+    .values({ repository_id: repositoryId, digest, created_at: now })
+    .onConflict((conflict) => conflict.columns(['repository_id', 'digest']).doNothing())
+    .execute()
+}
+
+export async function findRepositoriesWithBlob(
+  db: Executor,
+  digest: Digest,
+  limit: number,
+): Promise<RepositoryName[]> {
+  const rows = await db
+    .selectFrom('repository_blobs')
+    .innerJoin('repositories', 'repositories.id', 'repository_blobs.repository_id')
+    .select('repositories.name')
+    .where('repository_blobs.digest', '=', digest)
+    .orderBy('repository_blobs.repository_id')
+    .limit(limit)
+    .execute()
+  return rows.map((row) => row.name as RepositoryName)
+}
+
+/** Takes the blob from the repository, unless one of its manifests needs it. */
+export async function unlinkBlob(
+  db: Transaction<Schema>,
+  repository: RepositoryName,
+  digest: Digest,
+): Promise<DeleteResult> {
+  const repositoryId = await findRepositoryId(db, repository)
+  if (repositoryId === undefined) return { outcome: 'unknown' }
+  const by = await findReferringManifest(db, repositoryId, digest, 'blob')
+  if (by !== undefined) return { outcome: 'needed', by }
+  const deleted = await db
+    .deleteFrom('repository_blobs')
+    .where('repository_id', '=', repositoryId)
+    .where('digest', '=', digest)
+    .executeTakeFirst()
+  return { outcome: deleted.numDeletedRows > 0n ? 'deleted' : 'unknown' }
+}
+
+export async function findReferringManifest(
+  db: Executor,
+  repositoryId: number,
+  digest: Digest,
+  kind: 'blob' | 'manifest',
+): Promise<Digest | undefined> {
+  const row = await db
+    .selectFrom('manifest_references')
+    .select('manifest')
+    .where('repository_id', '=', repositoryId)
+    .where('digest', '=', digest)
+    .where('kind', '=', kind)
+    .limit(1)
+    .executeTakeFirst()
+  return row && (row.manifest as Digest)
+}
+
+/** Which of `digests` the repository does not have as blobs. */
+export async function missingBlobs(
+  db: Executor,
+  repositoryId: number | undefined,
+  digests: readonly Digest[],
+): Promise<Digest[]> {
+  if (repositoryId === undefined || digests.length === 0) return [...digests]
+  const rows = await db
+    .selectFrom('repository_blobs')
+    .select('digest')
+    .where('repository_id', '=', repositoryId)
+    .where('digest', 'in', digests)
+    .execute()
+  const found = new Set(rows.map((row) => row.digest))
+  return digests.filter((digest) => !found.has(digest))
+}

@@ -1,0 +1,232 @@
+/** Queries about manifests, the tags that point at them and what refers to them. */
+import type { Transaction } from 'kysely'
+import type { Digest } from '../../oci/digest.ts'
+import { isDigestReference, type Reference } from '../../oci/reference.ts'
+import type { RepositoryName } from '../../oci/repository-name.ts'
+import type { Tag } from '../../oci/tag.ts'
+import type {
+  DeleteResult,
+  ManifestEntry,
+  ManifestRecord,
+  PageRequest,
+  Referrer,
+} from '../../registry/ports.ts'
+import type { ReferenceKind, Schema } from '../schema.ts'
+import { findReferringManifest, insertContent, missingBlobs } from './blobs.ts'
+import { ensureRepository, type Executor, findRepositoryId } from './repositories.ts'
+
+/** Rows per insert: SQLite binds at most 32,766 values to a statement. */
+const referencesPerInsert = 5_000
+
+export async function findManifest(
+  db: Executor,
+  repository: RepositoryName,
+  reference: Reference,
+): Promise<ManifestRecord | undefined> {
+  const manifests = db
+    .selectFrom('repositories')
+    .innerJoin('manifests', 'manifests.repository_id', 'repositories.id')
+    .where('repositories.name', '=', repository)
+    .select(['manifests.digest', 'manifests.media_type', 'manifests.size'])
+  const row = isDigestReference(reference)
+    ? await manifests.where('manifests.digest', '=', reference).executeTakeFirst()
+    : await manifests
+        .innerJoin('tags', (join) =>
+          join
+            .onRef('tags.repository_id', '=', 'manifests.repository_id')
+            .onRef('tags.digest', '=', 'manifests.digest'),
+        )
+        .where('tags.name', '=', reference)
+        .executeTakeFirst()
+  return row && { digest: row.digest as Digest, mediaType: row.media_type, size: row.size }
+}
+
+export async function putManifest(
+  db: Transaction<Schema>,
+  repository: RepositoryName,
+  manifest: ManifestEntry,
+  put: { tags: readonly Tag[]; now: number },
+): Promise<{ missing: Digest[] }> {
+  const missing = await findMissingContent(db, repository, manifest)
+  if (missing.length > 0) return { missing }
+
+  const repositoryId = await ensureRepository(db, repository, put.now)
+  await insertContent(db, manifest, put.now)
+  await upsertManifest(db, repositoryId, manifest, put.now)
+  await insertReferences(db, repositoryId, manifest)
+  for (const tag of put.tags) {
+    await upsertTag(db, { repositoryId, tag, digest: manifest.digest, now: put.now })
+  }
+  return { missing: [] }
+}
+
+export async function findMissingContent(
+  db: Executor,
+  repository: RepositoryName,
+  manifest: Pick<ManifestEntry, 'blobs' | 'manifests'>,
+): Promise<Digest[]> {
+  const repositoryId = await findRepositoryId(db, repository)
+  return [
+    ...(await missingBlobs(db, repositoryId, manifest.blobs)),
+    ...(await missingManifests(db, repositoryId, manifest.manifests)),
+  ]
+}
+
+async function missingManifests(
+  db: Executor,
+  repositoryId: number | undefined,
+  digests: readonly Digest[],
+): Promise<Digest[]> {
+  if (repositoryId === undefined || digests.length === 0) return [...digests]
+  const rows = await db
+    .selectFrom('manifests')
+    .select('digest')
+    .where('repository_id', '=', repositoryId)
+    .where('digest', 'in', digests)
+    .execute()
+  const found = new Set(rows.map((row) => row.digest))
+  return digests.filter((digest) => !found.has(digest))
+}
+
+/** The same bytes may be pushed again under another Content-Type: the newest one counts. */
+async function upsertManifest(
+  db: Transaction<Schema>,
+  repositoryId: number,
+  manifest: ManifestEntry,
+  now: number,
+): Promise<void> {
+  const described = {
+    media_type: manifest.mediaType,
+    artifact_type: manifest.artifactType ?? null,
+    subject: manifest.subject ?? null,
+    annotations: manifest.annotations ? JSON.stringify(manifest.annotations) : null,
+  }
+  await db
+    .insertInto('manifests')
+    .values({
+      repository_id: repositoryId,
+      digest: manifest.digest,
+      size: manifest.size,
+      created_at: now,
+      ...described,
+    })
+    .onConflict((conflict) => conflict.columns(['repository_id', 'digest']).doUpdateSet(described))
+    .execute()
+}
+
+async function insertReferences(
+  db: Transaction<Schema>,
+  repositoryId: number,
+  manifest: ManifestEntry,
+): Promise<void> {
+  const row = (digest: Digest, kind: ReferenceKind) => ({
+    repository_id: repositoryId,
+    manifest: manifest.digest,
+    digest,
+    kind,
+  })
+  const rows = [
+    ...manifest.blobs.map((digest) => row(digest, 'blob')),
+    ...manifest.manifests.map((digest) => row(digest, 'manifest')),
+    ...manifest.optionalBlobs.map((digest) => row(digest, 'optional')),
+  ]
+  for (let start = 0; start < rows.length; start += referencesPerInsert) {
+    await db
+      .insertInto('manifest_references')
+      .values(rows.slice(start, start + referencesPerInsert))
+      .onConflict((conflict) =>
+        conflict.columns(['repository_id', 'manifest', 'digest']).doNothing(),
+      )
+      .execute()
+  }
+}
+
+async function upsertTag(
+  db: Transaction<Schema>,
+  entry: { repositoryId: number; tag: Tag; digest: Digest; now: number },
+): Promise<void> {
+  const target = { digest: entry.digest, updated_at: entry.now }
+  await db
+    .insertInto('tags')
+    .values({ repository_id: entry.repositoryId, name: entry.tag, ...target })
+    .onConflict((conflict) => conflict.columns(['repository_id', 'name']).doUpdateSet(target))
+    .execute()
+}
+
+/** The tags and references go with it, by their foreign keys. */
+export async function deleteManifest(
+  db: Transaction<Schema>,
+  repository: RepositoryName,
+  digest: Digest,
+): Promise<DeleteResult> {
+  const repositoryId = await findRepositoryId(db, repository)
+  if (repositoryId === undefined) return { outcome: 'unknown' }
+  const by = await findReferringManifest(db, repositoryId, digest, 'manifest')
+  if (by !== undefined) return { outcome: 'needed', by }
+  const deleted = await db
+    .deleteFrom('manifests')
+    .where('repository_id', '=', repositoryId)
+    .where('digest', '=', digest)
+    .executeTakeFirst()
+  return { outcome: deleted.numDeletedRows > 0n ? 'deleted' : 'unknown' }
+}
+
+export async function listTags(
+  db: Executor,
+  repository: RepositoryName,
+  page: PageRequest,
+): Promise<Tag[]> {
+  const rows = await db
+    .selectFrom('repositories')
+    .innerJoin('tags', 'tags.repository_id', 'repositories.id')
+    .select('tags.name')
+    .where('repositories.name', '=', repository)
+    .where('tags.name', '>', page.after ?? '')
+    .orderBy('tags.name')
+    .limit(page.limit)
+    .execute()
+  return rows.map((row) => row.name as Tag)
+}
+
+export async function deleteTag(
+  db: Transaction<Schema>,
+  repository: RepositoryName,
+  tag: Tag,
+): Promise<boolean> {
+  const repositoryId = await findRepositoryId(db, repository)
+  if (repositoryId === undefined) return false
+  const deleted = await db
+    .deleteFrom('tags')
+    .where('repository_id', '=', repositoryId)
+    .where('name', '=', tag)
+    .executeTakeFirst()
+  return deleted.numDeletedRows > 0n
+}
+
+export async function listReferrers(
+  db: Executor,
+  repository: RepositoryName,
+  subject: Digest,
+  page: PageRequest & { readonly artifactType?: string },
+): Promise<Referrer[]> {
+  let query = db
+    .selectFrom('repositories')
+    .innerJoin('manifests', 'manifests.repository_id', 'repositories.id')
+    .selectAll('manifests')
+    .where('repositories.name', '=', repository)
+    .where('manifests.subject', '=', subject)
+    .where('manifests.digest', '>', page.after ?? '')
+  if (page.artifactType !== undefined) {
+    query = query.where('manifests.artifact_type', '=', page.artifactType)
+  }
+  const rows = await query.orderBy('manifests.digest').limit(page.limit).execute()
+  return rows.map((row) => ({
+    digest: row.digest as Digest,
+    mediaType: row.media_type,
+    size: row.size,
+    ...(row.artifact_type !== null && { artifactType: row.artifact_type }),
+    ...(row.annotations !== null && {
+      annotations: JSON.parse(row.annotations) as Record<string, string>,
+    }),
+  }))
+}

@@ -1,0 +1,81 @@
+/** Queries about repositories. A repository's row is made by the first content put under its name. */
+import type { Kysely, Transaction } from 'kysely'
+import type { RepositoryName } from '../../oci/repository-name.ts'
+import type { ContentCounts, PageRequest } from '../../registry/ports.ts'
+import type { Schema } from '../schema.ts'
+
+export type Executor = Kysely<Schema> | Transaction<Schema>
+
+export async function findRepositoryId(
+  db: Executor,
+  repository: RepositoryName,
+): Promise<number | undefined> {
+  const row = await db
+    .selectFrom('repositories')
+    .select('id')
+    .where('name', '=', repository)
+    .executeTakeFirst()
+  return row?.id
+}
+
+export async function ensureRepository(
+  db: Transaction<Schema>,
+  repository: RepositoryName,
+  now: number,
+): Promise<number> {
+  const known = await findRepositoryId(db, repository)
+  if (known !== undefined) return known
+  await db
+    .insertInto('repositories')
+    .values({ name: repository, created_at: now })
+    .onConflict((conflict) => conflict.column('name').doNothing())
+    .execute()
+  const row = await db
+    .selectFrom('repositories')
+    .select('id')
+    .where('name', '=', repository)
+    .executeTakeFirstOrThrow()
+  return row.id
+}
+
+/** Repositories that hold a manifest, in the order of their names. */
+export async function listRepositories(db: Executor, page: PageRequest): Promise<RepositoryName[]> {
+  const rows = await db
+    .selectFrom('repositories')
+    .select('name')
+    .where('name', '>', page.after ?? '')
+    .where((where) =>
+      where.exists(
+        where
+          .selectFrom('manifests')
+          .select('manifests.digest')
+          .whereRef('manifests.repository_id', '=', 'repositories.id'),
+      ),
+    )
+    .orderBy('name')
+    .limit(page.limit)
+    .execute()
+  return rows.map((row) => row.name as RepositoryName)
+}
+
+export async function countContent(db: Executor): Promise<ContentCounts> {
+  const count = async (table: keyof Schema): Promise<number> => {
+    const row = await db
+      .selectFrom(table)
+      .select((select) => select.fn.countAll<number>().as('count'))
+      .executeTakeFirstOrThrow()
+    return row.count
+  }
+  const stored = await db
+    .selectFrom('blobs')
+    .select((select) => select.fn.sum<number | null>('size').as('bytes'))
+    .executeTakeFirstOrThrow()
+  return {
+    repositories: await count('repositories'),
+    manifests: await count('manifests'),
+    tags: await count('tags'),
+    blobs: await count('blobs'),
+    bytes: stored.bytes ?? 0,
+    uploads: await count('uploads'),
+  }
+}

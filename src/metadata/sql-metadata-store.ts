@@ -1,0 +1,168 @@
+/**
+ * The metadata store on a SQL database, SQLite or PostgreSQL: each verb is one transaction, and
+ * nothing but SQL is awaited inside it.
+ */
+import { sql } from 'kysely'
+import type { Digest } from '../oci/digest.ts'
+import type { Reference } from '../oci/reference.ts'
+import type { RepositoryName } from '../oci/repository-name.ts'
+import type { Tag } from '../oci/tag.ts'
+import type {
+  BlobRecord,
+  Clock,
+  ContentCounts,
+  DeleteResult,
+  ManifestEntry,
+  ManifestRecord,
+  MetadataStore,
+  PageRequest,
+  Referrer,
+  UploadId,
+  UploadRecord,
+} from '../registry/ports.ts'
+import * as blobs from './queries/blobs.ts'
+import * as manifests from './queries/manifests.ts'
+import * as repositories from './queries/repositories.ts'
+import * as uploads from './queries/uploads.ts'
+import type { Databases } from './sqlite.ts'
+
+export class SqlMetadataStore implements MetadataStore {
+  readonly #databases: Databases
+  readonly #clock: Clock
+
+  constructor(databases: Databases, clock: Clock) {
+    this.#databases = databases
+    this.#clock = clock
+  }
+
+  /** Takes the write lock without writing: a full or read-only disk is the blob store's to notice. */
+  async check(): Promise<void> {
+    await sql`select 1`.execute(this.#databases.reads)
+    await this.#databases.writes.transaction().execute(async (transaction) => {
+      await uploads.setUploadOffset(transaction, '' as UploadId, 0, this.#clock.now())
+    })
+  }
+
+  async hasRepository(repository: RepositoryName): Promise<boolean> {
+    const id = await repositories.findRepositoryId(this.#databases.reads, repository)
+    return id !== undefined
+  }
+
+  listRepositories(page: PageRequest): Promise<RepositoryName[]> {
+    return repositories.listRepositories(this.#databases.reads, page)
+  }
+
+  findBlob(repository: RepositoryName, digest: Digest): Promise<BlobRecord | undefined> {
+    return blobs.findBlob(this.#databases.reads, repository, digest)
+  }
+
+  putBlob(repository: RepositoryName, blob: BlobRecord, upload?: UploadId): Promise<void> {
+    const now = this.#clock.now()
+    return this.#databases.writes.transaction().execute(async (transaction) => {
+      await blobs.insertContent(transaction, blob, now)
+      await blobs.linkBlob(transaction, repository, blob.digest, now)
+      if (upload !== undefined) await uploads.deleteUpload(transaction, upload)
+    })
+  }
+
+  findRepositoriesWithBlob(digest: Digest, limit: number): Promise<RepositoryName[]> {
+    return blobs.findRepositoriesWithBlob(this.#databases.reads, digest, limit)
+  }
+
+  mountBlob(
+    repository: RepositoryName,
+    digest: Digest,
+    from: RepositoryName,
+  ): Promise<BlobRecord | undefined> {
+    return this.#databases.writes.transaction().execute(async (transaction) => {
+      const blob = await blobs.findBlob(transaction, from, digest)
+      if (blob) await blobs.linkBlob(transaction, repository, digest, this.#clock.now())
+      return blob
+    })
+  }
+
+  deleteBlob(repository: RepositoryName, digest: Digest): Promise<DeleteResult> {
+    return this.#databases.writes
+      .transaction()
+      .execute((transaction) => blobs.unlinkBlob(transaction, repository, digest))
+  }
+
+  findManifest(
+    repository: RepositoryName,
+    reference: Reference,
+  ): Promise<ManifestRecord | undefined> {
+    return manifests.findManifest(this.#databases.reads, repository, reference)
+  }
+
+  findMissingContent(
+    repository: RepositoryName,
+    manifest: Pick<ManifestEntry, 'blobs' | 'manifests'>,
+  ): Promise<Digest[]> {
+    return manifests.findMissingContent(this.#databases.reads, repository, manifest)
+  }
+
+  putManifest(
+    repository: RepositoryName,
+    manifest: ManifestEntry,
+    tags: readonly Tag[],
+  ): Promise<{ missing: Digest[] }> {
+    const now = this.#clock.now()
+    return this.#databases.writes
+      .transaction()
+      .execute((transaction) =>
+        manifests.putManifest(transaction, repository, manifest, { tags, now }),
+      )
+  }
+
+  deleteManifest(repository: RepositoryName, digest: Digest): Promise<DeleteResult> {
+    return this.#databases.writes
+      .transaction()
+      .execute((transaction) => manifests.deleteManifest(transaction, repository, digest))
+  }
+
+  listTags(repository: RepositoryName, page: PageRequest): Promise<Tag[]> {
+    return manifests.listTags(this.#databases.reads, repository, page)
+  }
+
+  deleteTag(repository: RepositoryName, tag: Tag): Promise<boolean> {
+    return this.#databases.writes
+      .transaction()
+      .execute((transaction) => manifests.deleteTag(transaction, repository, tag))
+  }
+
+  listReferrers(
+    repository: RepositoryName,
+    subject: Digest,
+    page: PageRequest & { readonly artifactType?: string },
+  ): Promise<Referrer[]> {
+    return manifests.listReferrers(this.#databases.reads, repository, subject, page)
+  }
+
+  createUpload(upload: UploadRecord): Promise<void> {
+    return uploads.insertUpload(this.#databases.writes, upload)
+  }
+
+  findUpload(repository: RepositoryName, id: UploadId): Promise<UploadRecord | undefined> {
+    return uploads.findUpload(this.#databases.reads, repository, id)
+  }
+
+  setUploadOffset(id: UploadId, offset: number): Promise<void> {
+    return uploads.setUploadOffset(this.#databases.writes, id, offset, this.#clock.now())
+  }
+
+  deleteUpload(id: UploadId): Promise<boolean> {
+    return uploads.deleteUpload(this.#databases.writes, id)
+  }
+
+  listIdleUploads(before: number, limit: number): Promise<UploadRecord[]> {
+    return uploads.listIdleUploads(this.#databases.reads, before, limit)
+  }
+
+  knownUploads(ids: readonly UploadId[]): Promise<Set<UploadId>> {
+    return uploads.knownUploads(this.#databases.reads, ids)
+  }
+
+  countContent(): Promise<ContentCounts> {
+    return repositories.countContent(this.#databases.reads)
+  }
+}

@@ -1,0 +1,93 @@
+/**
+ * Blobs as clients see them: readable only through a repository that has them, and only as long as
+ * their bytes are what the database says.
+ */
+import type { Digest } from '../oci/digest.ts'
+import { OciError } from '../oci/errors.ts'
+import type { RepositoryName } from '../oci/repository-name.ts'
+import type { BlobReader, BlobRecord, BlobStore, MetadataStore } from './ports.ts'
+import type { RequestContext } from './request-context.ts'
+
+export class Blobs {
+  readonly #metadata: MetadataStore
+  readonly #blobs: BlobStore
+
+  constructor(stores: { metadata: MetadataStore; blobs: BlobStore }) {
+    this.#metadata = stores.metadata
+    this.#blobs = stores.blobs
+  }
+
+  /**
+   * Looks at the bytes too: a client that is told of a blob does not push it, so one that was lost
+   * must not be told of; the push that follows heals it.
+   * @throws OciError BLOB_UNKNOWN
+   */
+  async getBlob(
+    context: RequestContext,
+    repository: RepositoryName,
+    digest: Digest,
+  ): Promise<BlobRecord> {
+    const record = await this.#metadata.findBlob(repository, digest)
+    if (record === undefined) throw unknown(repository, digest)
+    const stored = await this.#blobs.statBlob(digest)
+    if (stored?.size === record.size) return record
+    throw lost(context, repository, record, stored?.size)
+  }
+
+  /** The caller disposes of the reader. @throws OciError BLOB_UNKNOWN */
+  async openBlob(
+    context: RequestContext,
+    repository: RepositoryName,
+    digest: Digest,
+  ): Promise<BlobReader> {
+    const record = await this.#metadata.findBlob(repository, digest)
+    if (record === undefined) throw unknown(repository, digest)
+    const reader = await this.#blobs.openBlob(digest)
+    if (reader?.size === record.size) return reader
+    await reader?.[Symbol.asyncDispose]()
+    throw lost(context, repository, record, reader?.size)
+  }
+
+  /**
+   * Takes the blob from the repository; other repositories keep it.
+   * @throws OciError BLOB_UNKNOWN, or DENIED while a manifest of the repository needs it.
+   */
+  async deleteBlob(
+    context: RequestContext,
+    repository: RepositoryName,
+    digest: Digest,
+  ): Promise<void> {
+    const result = await this.#metadata.deleteBlob(repository, digest)
+    if (result.outcome === 'unknown') throw unknown(repository, digest)
+    if (result.outcome === 'needed') {
+      throw new OciError('DENIED', {
+        status: 405,
+        message: `the blob is part of manifest ${result.by}: delete that manifest first`,
+        detail: { digest, manifest: result.by },
+      })
+    }
+    context.log.info({ repository, digest }, 'blob deleted')
+  }
+}
+
+function unknown(repository: RepositoryName, digest: Digest): OciError {
+  return new OciError('BLOB_UNKNOWN', {
+    message: `blob unknown to repository ${repository}`,
+    detail: { digest },
+  })
+}
+
+function lost(
+  context: RequestContext,
+  repository: RepositoryName,
+  record: BlobRecord,
+  size: number | undefined,
+): OciError {
+  const found = size === undefined ? 'nothing' : `${size} bytes`
+  context.log.error(
+    { repository, digest: record.digest, expected: record.size, found: size ?? null },
+    `the bytes of a blob are damaged: expected ${record.size} bytes, found ${found}; ` +
+      'push the image again to repair it',
+  )
+  return unknown(repository, record.digest)
+}

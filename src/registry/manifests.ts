@@ -1,0 +1,205 @@
+/**
+ * Manifests and the tags that point at them. Bytes are kept exactly as pushed; a manifest is taken
+ * only when the repository has what it refers to (design, durability rule 3), and everything a push
+ * changes, tags too, becomes visible in one step.
+ */
+import { type Digest, digestAlgorithm, digestOf } from '../oci/digest.ts'
+import { OciError } from '../oci/errors.ts'
+import { type Manifest, parseManifest } from '../oci/manifest.ts'
+import { isDigestReference, type Reference } from '../oci/reference.ts'
+import type { RepositoryName } from '../oci/repository-name.ts'
+import type { Tag } from '../oci/tag.ts'
+import { ManifestCache, type StoredManifest } from './manifest-cache.ts'
+import type { BlobStore, ManifestEntry, MetadataStore } from './ports.ts'
+import type { RequestContext } from './request-context.ts'
+
+interface Settings {
+  readonly referencesMax: number
+  readonly cacheEntriesMax: number
+  readonly cacheBytesMax: number
+}
+
+export interface ManifestPush {
+  readonly reference: Reference
+  readonly bytes: Uint8Array
+  /** The request's Content-Type. */
+  readonly contentType: string | undefined
+  /** Further tags to point at the manifest. */
+  readonly tags: readonly Tag[]
+}
+
+export interface PushedManifest {
+  readonly digest: Digest
+  readonly subject?: Digest
+}
+
+export class Manifests {
+  readonly #metadata: MetadataStore
+  readonly #blobs: BlobStore
+  readonly #referencesMax: number
+  readonly #cache: ManifestCache
+
+  constructor(stores: { metadata: MetadataStore; blobs: BlobStore }, settings: Settings) {
+    this.#metadata = stores.metadata
+    this.#blobs = stores.blobs
+    this.#referencesMax = settings.referencesMax
+    this.#cache = new ManifestCache({
+      entriesMax: settings.cacheEntriesMax,
+      bytesMax: settings.cacheBytesMax,
+    })
+  }
+
+  /** @throws OciError NAME_UNKNOWN, MANIFEST_UNKNOWN */
+  async getManifest(
+    context: RequestContext,
+    repository: RepositoryName,
+    reference: Reference,
+  ): Promise<StoredManifest> {
+    const cached = this.#cache.get(repository, reference)
+    if (cached !== undefined) return cached
+    const manifest = await this.#cache.load(repository, reference, () =>
+      this.#read(context, repository, reference),
+    )
+    return manifest ?? (await this.#throwUnknown(repository, reference))
+  }
+
+  /**
+   * @throws OciError MANIFEST_INVALID; DIGEST_INVALID when the bytes are not those of the digest
+   *   they are pushed under; MANIFEST_BLOB_UNKNOWN naming all content that is missing.
+   */
+  async putManifest(
+    context: RequestContext,
+    repository: RepositoryName,
+    push: ManifestPush,
+  ): Promise<PushedManifest> {
+    const { reference, bytes } = push
+    const manifest = parseManifest(bytes, push.contentType)
+    const digest = checkedDigest(reference, bytes)
+    const entry = entryOf(manifest, digest, bytes.length)
+    this.#checkReferences(entry)
+    // Looked at first, so that a refused manifest leaves no bytes behind.
+    refuseMissing(await this.#metadata.findMissingContent(repository, entry))
+    await this.#blobs.putBlob(digest, bytes)
+    const tags = isDigestReference(reference) ? push.tags : [reference, ...push.tags]
+    const { missing } = await this.#metadata.putManifest(repository, entry, tags)
+    refuseMissing(missing)
+    this.#cache.invalidate(repository)
+    context.log.info({ repository, digest, tags, mediaType: entry.mediaType }, 'manifest pushed')
+    return { digest, ...(entry.subject !== undefined && { subject: entry.subject }) }
+  }
+
+  /**
+   * By digest: the manifest and every tag that points at it. By tag: the tag alone.
+   * @throws OciError MANIFEST_UNKNOWN, NAME_UNKNOWN, or DENIED while an index needs the manifest.
+   */
+  async deleteManifest(
+    context: RequestContext,
+    repository: RepositoryName,
+    reference: Reference,
+  ): Promise<void> {
+    if (!isDigestReference(reference)) return this.#deleteTag(context, repository, reference)
+    const result = await this.#metadata.deleteManifest(repository, reference)
+    this.#cache.invalidate(repository)
+    if (result.outcome === 'unknown') return this.#throwUnknown(repository, reference)
+    if (result.outcome === 'needed') {
+      throw new OciError('DENIED', {
+        status: 405,
+        message: `the manifest is part of index ${result.by}: delete that index first`,
+        detail: { digest: reference, manifest: result.by },
+      })
+    }
+    context.log.info({ repository, digest: reference }, 'manifest deleted')
+  }
+
+  async #deleteTag(context: RequestContext, repository: RepositoryName, tag: Tag): Promise<void> {
+    const deleted = await this.#metadata.deleteTag(repository, tag)
+    this.#cache.invalidate(repository)
+    if (!deleted) return this.#throwUnknown(repository, tag)
+    context.log.info({ repository, tag }, 'tag deleted')
+  }
+
+  async #read(
+    context: RequestContext,
+    repository: RepositoryName,
+    reference: Reference,
+  ): Promise<StoredManifest | undefined> {
+    const record = await this.#metadata.findManifest(repository, reference)
+    if (record === undefined) return undefined
+    const bytes = await this.#readBytes(record.digest, record.size)
+    if (bytes !== undefined && digestOf(bytes, digestAlgorithm(record.digest)) === record.digest) {
+      return { ...record, bytes }
+    }
+    context.log.error(
+      { repository, digest: record.digest },
+      'the bytes of a manifest are lost or damaged; push the image again to repair it',
+    )
+    return undefined
+  }
+
+  async #readBytes(digest: Digest, size: number): Promise<Uint8Array | undefined> {
+    await using reader = await this.#blobs.openBlob(digest)
+    if (reader?.size !== size) return undefined
+    const bytes = Buffer.alloc(size)
+    let offset = 0
+    for await (const chunk of reader.read()) {
+      bytes.set(chunk, offset)
+      offset += chunk.length
+    }
+    return bytes
+  }
+
+  #checkReferences(entry: ManifestEntry): void {
+    const count = entry.blobs.length + entry.manifests.length + entry.optionalBlobs.length
+    if (count <= this.#referencesMax) return
+    throw new OciError('MANIFEST_INVALID', {
+      message: `manifest invalid: it has ${count} descriptors, at most ${this.#referencesMax} are allowed`,
+    })
+  }
+
+  async #throwUnknown(repository: RepositoryName, reference: Reference): Promise<never> {
+    if (!(await this.#metadata.hasRepository(repository))) {
+      throw new OciError('NAME_UNKNOWN', { detail: { name: repository } })
+    }
+    throw new OciError('MANIFEST_UNKNOWN', {
+      message: `manifest unknown to repository ${repository}`,
+      detail: { reference },
+    })
+  }
+}
+
+function checkedDigest(reference: Reference, bytes: Uint8Array): Digest {
+  if (!isDigestReference(reference)) return digestOf(bytes)
+  const actual = digestOf(bytes, digestAlgorithm(reference))
+  if (actual === reference) return actual
+  throw new OciError('DIGEST_INVALID', {
+    message: 'the digest of the manifest is not the one it is pushed under',
+    detail: { expected: reference, actual, size: bytes.length },
+  })
+}
+
+/** A manifest may name the same content twice; one kind of need is enough, the strongest. */
+function entryOf(manifest: Manifest, digest: Digest, size: number): ManifestEntry {
+  const { subject, mediaType, annotations, artifactType } = manifest
+  const blobs = new Set(manifest.blobs.map((descriptor) => descriptor.digest))
+  const manifests = new Set(manifest.manifests.map((descriptor) => descriptor.digest))
+  const optional = new Set(manifest.optionalBlobs.map((descriptor) => descriptor.digest))
+  return {
+    digest,
+    size,
+    mediaType,
+    ...(artifactType !== undefined && { artifactType }),
+    ...(annotations && { annotations }),
+    ...(subject && { subject: subject.digest }),
+    blobs: [...blobs],
+    manifests: [...manifests.difference(blobs)],
+    optionalBlobs: [...optional.difference(blobs).difference(manifests)],
+  }
+}
+
+function refuseMissing(missing: readonly Digest[]): void {
+  if (missing.length === 0) return
+  throw new OciError('MANIFEST_BLOB_UNKNOWN', {
+    message: `the manifest refers to content that is not in the repository: ${missing.slice(0, 10).join(', ')}`,
+    detail: { missing },
+  })
+}

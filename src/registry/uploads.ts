@@ -1,0 +1,252 @@
+/**
+ * Upload sessions: bytes are staged, and become a blob when their digest is what the client said.
+ * Invariants: a session's offset counts only bytes that are durably staged; one request at a time
+ * writes to a session; nothing is visible before its digest was verified.
+ */
+import { randomUUID } from 'node:crypto'
+import { type Digest, type DigestAlgorithm, digestAlgorithm, Digester } from '../oci/digest.ts'
+import { OciError } from '../oci/errors.ts'
+import type { RepositoryName } from '../oci/repository-name.ts'
+import type {
+  BlobRecord,
+  Clock,
+  MetadataStore,
+  UploadId,
+  UploadRecord,
+  UploadStore,
+} from './ports.ts'
+import type { RequestContext } from './request-context.ts'
+import { UploadDigesters } from './upload-digesters.ts'
+import { type Chunk, checkChunk, rangeInvalid } from './upload-session.ts'
+
+interface Stores {
+  readonly metadata: MetadataStore
+  readonly uploads: UploadStore
+  readonly clock: Clock
+}
+
+export class Uploads {
+  readonly #metadata: MetadataStore
+  readonly #uploads: UploadStore
+  readonly #clock: Clock
+  readonly #digesters: UploadDigesters
+  /** Sessions that a request is writing to now. */
+  readonly #writing = new Set<UploadId>()
+
+  constructor(stores: Stores, settings: { digestersMax: number }) {
+    this.#metadata = stores.metadata
+    this.#uploads = stores.uploads
+    this.#clock = stores.clock
+    this.#digesters = new UploadDigesters(settings.digestersMax)
+  }
+
+  async startUpload(repository: RepositoryName, algorithm: DigestAlgorithm): Promise<UploadRecord> {
+    const updatedAt = this.#clock.now()
+    const upload = { id: newUploadId(), repository, algorithm, offset: 0, updatedAt }
+    await this.#metadata.createUpload(upload)
+    return upload
+  }
+
+  /** @throws OciError BLOB_UPLOAD_UNKNOWN */
+  async getUpload(repository: RepositoryName, id: string): Promise<UploadRecord> {
+    const upload = await this.#metadata.findUpload(repository, id as UploadId)
+    if (upload !== undefined) return upload
+    throw new OciError('BLOB_UPLOAD_UNKNOWN', {
+      message: 'no such upload session: it was completed, cancelled or expired; start a new one',
+    })
+  }
+
+  /**
+   * Adds a chunk. When its body breaks off, what arrived is kept and counts.
+   * @throws OciError RANGE_INVALID, SIZE_INVALID; whatever the body threw.
+   */
+  appendToUpload(repository: RepositoryName, id: string, chunk: Chunk): Promise<UploadRecord> {
+    return this.#exclusively(repository, id, async (upload) => {
+      checkChunk(upload, chunk)
+      const digester = this.#digesterFor(upload, upload.algorithm)
+      const offset = await this.#append(upload, chunk, digester)
+      return { ...upload, offset }
+    })
+  }
+
+  /**
+   * Takes the last chunk, which may be empty, and makes the session's bytes a blob.
+   * @throws OciError DIGEST_INVALID, which ends the session; as `appendToUpload`, which do not.
+   */
+  completeUpload(
+    context: RequestContext,
+    repository: RepositoryName,
+    id: string,
+    completion: { digest: Digest; chunk: Chunk },
+  ): Promise<BlobRecord> {
+    const { digest, chunk } = completion
+    return this.#exclusively(repository, id, async (upload) => {
+      checkChunk(upload, chunk)
+      const algorithm = digestAlgorithm(digest)
+      const digester = this.#digesterFor(upload, algorithm)
+      const size = await this.#append(upload, chunk, digester, { last: true })
+      const actual = await this.#digestOf(upload.id, size, algorithm)
+      if (actual !== digest) {
+        await this.#discard(upload.id)
+        throw digestMismatch(digest, actual, size)
+      }
+      await this.#uploads.commitUpload(upload.id, digest)
+      await this.#metadata.putBlob(repository, { digest, size }, upload.id)
+      context.log.info({ repository, digest, size }, 'blob pushed')
+      return { digest, size }
+    })
+  }
+
+  /** A whole blob in one request: no session is made. @throws OciError DIGEST_INVALID */
+  async pushBlob(
+    context: RequestContext,
+    repository: RepositoryName,
+    digest: Digest,
+    chunk: Chunk,
+  ): Promise<BlobRecord> {
+    const id = newUploadId()
+    const digester = new Digester(digestAlgorithm(digest))
+    this.#writing.add(id)
+    try {
+      const { appended, error } = await this.#uploads.appendToUpload(id, 0, chunk.bytes, (bytes) =>
+        digester.update(bytes),
+      )
+      if (error !== undefined) throw error
+      const actual = digester.digest()
+      if (actual !== digest) throw digestMismatch(digest, actual, appended)
+      await this.#uploads.commitUpload(id, digest)
+      await this.#metadata.putBlob(repository, { digest, size: appended })
+      context.log.info({ repository, digest, size: appended }, 'blob pushed')
+      return { digest, size: appended }
+    } catch (error) {
+      await this.#uploads.deleteUpload(id)
+      throw error
+    } finally {
+      this.#writing.delete(id)
+    }
+  }
+
+  /** @throws OciError BLOB_UPLOAD_UNKNOWN */
+  async cancelUpload(repository: RepositoryName, id: string): Promise<void> {
+    await this.#exclusively(repository, id, (upload) => this.#discard(upload.id))
+  }
+
+  /**
+   * Removes sessions that nobody wrote to since `before`, at most `limit` of them.
+   * @param before milliseconds since 1970.
+   * @returns how many were removed.
+   */
+  async expireUploads(before: number, limit: number): Promise<number> {
+    let removed = 0
+    for (const { id } of await this.#metadata.listIdleUploads(before, limit)) {
+      if (this.#writing.has(id)) continue
+      this.#writing.add(id)
+      await this.#discard(id).finally(() => this.#writing.delete(id))
+      removed += 1
+    }
+    return removed
+  }
+
+  /** What a crash left in the staging area. Only to be called before the first request. */
+  async removeLeftovers(): Promise<number> {
+    const staged = await this.#uploads.listUploads()
+    let removed = 0
+    for (let start = 0; start < staged.length; start += leftoversPerQuery) {
+      const ids = staged.slice(start, start + leftoversPerQuery)
+      const known = await this.#metadata.knownUploads(ids)
+      for (const id of ids.filter((id) => !known.has(id))) {
+        await this.#uploads.deleteUpload(id)
+        removed += 1
+      }
+    }
+    return removed
+  }
+
+  async #exclusively<T>(
+    repository: RepositoryName,
+    id: string,
+    work: (upload: UploadRecord) => Promise<T>,
+  ): Promise<T> {
+    const upload = await this.getUpload(repository, id)
+    if (this.#writing.has(upload.id)) {
+      throw rangeInvalid(upload, 'another request is writing to this upload session')
+    }
+    this.#writing.add(upload.id)
+    try {
+      // Read again: the request that was writing before this one may have moved the offset.
+      return await work(await this.getUpload(repository, id))
+    } finally {
+      this.#writing.delete(upload.id)
+    }
+  }
+
+  /** A fresh one for the first byte; undefined when bytes passed by that this process did not see. */
+  #digesterFor(upload: UploadRecord, algorithm: DigestAlgorithm): Digester | undefined {
+    const running = this.#digesters.take(upload.id, upload.offset)
+    if (running?.algorithm === algorithm) return running
+    return upload.offset === 0 ? new Digester(algorithm) : undefined
+  }
+
+  /** @returns the session's new offset. */
+  async #append(
+    upload: UploadRecord,
+    chunk: Chunk,
+    digester: Digester | undefined,
+    options: { last?: boolean } = {},
+  ): Promise<number> {
+    const { id, offset } = upload
+    const { appended, error } = await this.#uploads.appendToUpload(
+      id,
+      offset,
+      chunk.bytes,
+      (bytes) => digester?.update(bytes),
+    )
+    checkLength(chunk, appended, error)
+    const reached = offset + appended
+    if (digester !== undefined) this.#digesters.put(id, digester, reached)
+    // The last chunk's session is about to end: its offset need not be recorded.
+    if (error !== undefined || options.last !== true) {
+      await this.#metadata.setUploadOffset(id, reached)
+    }
+    if (error !== undefined) throw error
+    return reached
+  }
+
+  async #digestOf(id: UploadId, size: number, algorithm: DigestAlgorithm): Promise<Digest> {
+    const running = this.#digesters.take(id, size)
+    if (running?.algorithm === algorithm) return running.digest()
+    const digester = new Digester(algorithm)
+    for await (const bytes of this.#uploads.readUpload(id, size)) digester.update(bytes)
+    return digester.digest()
+  }
+
+  /** Row first: without it the bytes are nobody's and are removed at the latest at the next start. */
+  async #discard(id: UploadId): Promise<void> {
+    await this.#metadata.deleteUpload(id)
+    await this.#uploads.deleteUpload(id)
+  }
+}
+
+const leftoversPerQuery = 1_000
+
+/** Random and of the specification's form ("a UUID representing a unique session ID"). */
+function newUploadId(): UploadId {
+  return randomUUID() as UploadId
+}
+
+/** A body without Content-Length may hold more or less than its Content-Range promised. */
+function checkLength(chunk: Chunk, appended: number, error: Error | undefined): void {
+  if (chunk.range === undefined || error !== undefined) return
+  const expected = chunk.range.endInclusive - chunk.range.start + 1
+  if (appended === expected) return
+  throw new OciError('SIZE_INVALID', {
+    message: `Content-Range spans ${expected} bytes but the body has ${appended}`,
+  })
+}
+
+function digestMismatch(expected: Digest, actual: Digest, size: number): OciError {
+  return new OciError('DIGEST_INVALID', {
+    message: 'provided digest did not match uploaded content',
+    detail: { expected, actual, size },
+  })
+}

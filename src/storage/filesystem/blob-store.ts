@@ -1,0 +1,105 @@
+/**
+ * Blobs as files named by their digest. A file gets its name only after its bytes were verified and
+ * synced, and is never changed after that.
+ */
+import { randomBytes } from 'node:crypto'
+import { type FileHandle, open, readFile, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Digest } from '../../oci/digest.ts'
+import type { BlobReader, BlobRecord, BlobStore, ByteRange } from '../../registry/ports.ts'
+import { writeFileDurably } from './durable.ts'
+import type { DataLayout } from './layout.ts'
+import { type ReadBuffers, readRange } from './read-buffers.ts'
+import { isMissing, translated } from './file-error.ts'
+
+export class FilesystemBlobStore implements BlobStore {
+  readonly #layout: DataLayout
+  readonly #buffers: ReadBuffers
+
+  constructor(layout: DataLayout, buffers: ReadBuffers) {
+    this.#layout = layout
+    this.#buffers = buffers
+  }
+
+  async statBlob(digest: Digest): Promise<BlobRecord | undefined> {
+    try {
+      const { size } = await stat(this.#layout.blob(digest))
+      return { digest, size }
+    } catch (error) {
+      if (isMissing(error)) return undefined
+      throw translated(error)
+    }
+  }
+
+  async openBlob(digest: Digest): Promise<BlobReader | undefined> {
+    let file: FileHandle
+    try {
+      file = await open(this.#layout.blob(digest), 'r')
+    } catch (error) {
+      if (isMissing(error)) return undefined
+      throw translated(error)
+    }
+    try {
+      const { size } = await file.stat()
+      return new FileBlobReader(file, size, this.#buffers)
+    } catch (error) {
+      await file.close()
+      throw error
+    }
+  }
+
+  async putBlob(digest: Digest, bytes: Uint8Array): Promise<void> {
+    try {
+      await writeFileDurably(this.#layout.blob(digest), bytes, this.#staging())
+    } catch (error) {
+      throw translated(error)
+    }
+  }
+
+  async deleteBlob(digest: Digest): Promise<void> {
+    await rm(this.#layout.blob(digest), { force: true })
+  }
+
+  async check(): Promise<void> {
+    const path = this.#staging()
+    const written = randomBytes(16)
+    try {
+      const file = await open(path, 'wx')
+      try {
+        await file.writeFile(written)
+        await file.datasync()
+      } finally {
+        await file.close()
+      }
+      if (!written.equals(await readFile(path)))
+        throw new Error('read back other bytes than written')
+    } finally {
+      await rm(path, { force: true })
+    }
+  }
+
+  /** In the staging directory: what a crash leaves there is removed like a stale upload. */
+  #staging(): string {
+    return join(this.#layout.uploads, `write-${randomBytes(12).toString('hex')}`)
+  }
+}
+
+class FileBlobReader implements BlobReader {
+  readonly size: number
+  readonly #file: FileHandle
+  readonly #buffers: ReadBuffers
+
+  constructor(file: FileHandle, size: number, buffers: ReadBuffers) {
+    this.#file = file
+    this.size = size
+    this.#buffers = buffers
+  }
+
+  read(range: ByteRange = { start: 0, endInclusive: this.size - 1 }): AsyncIterable<Uint8Array> {
+    return readRange(this.#file, range, this.#buffers)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#file.close()
+  }
+}

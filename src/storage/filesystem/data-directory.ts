@@ -1,0 +1,176 @@
+/**
+ * The data directory as a whole: made or checked at start, owned by one process, of a format this
+ * version knows. Whatever is wrong with it is one line that says what to do, and nothing is touched.
+ */
+import { constants } from 'node:fs'
+import { access, mkdir, readFile, stat } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
+import { StartError } from '../../lib/start-error.ts'
+import { syncDirectory, writeFileDurably } from './durable.ts'
+import { errorCode, isMissing } from './file-error.ts'
+import { DataLayout } from './layout.ts'
+import { DirectoryLock } from './lock.ts'
+
+/** Raised when the layout changes; a directory of a higher number is refused. */
+const formatVersion = 1
+
+export class DataDirectory implements AsyncDisposable {
+  readonly layout: DataLayout
+  readonly #lock: DirectoryLock
+
+  private constructor(layout: DataLayout, lock: DirectoryLock) {
+    this.layout = layout
+    this.#lock = lock
+  }
+
+  /** @throws StartError when the directory cannot be used, by this process, now. */
+  static async open(path: string): Promise<DataDirectory> {
+    const layout = new DataLayout(resolve(path))
+    await makeRoot(layout.root)
+    await refuseForeignData(layout.root)
+    await refuseNewerFormat(layout)
+    const lock = await DirectoryLock.acquire(layout)
+    try {
+      await makeDirectories(layout)
+      return new DataDirectory(layout, lock)
+    } catch (cause) {
+      await lock[Symbol.asyncDispose]()
+      throw await explain(layout.root, cause)
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#lock[Symbol.asyncDispose]()
+  }
+}
+
+async function makeRoot(root: string): Promise<void> {
+  try {
+    await mkdir(root)
+    await syncDirectory(resolve(root, '..'))
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') {
+      throw new StartError(
+        `data directory ${root} cannot be made: the directory above it does not exist; ` +
+          `make it with: mkdir -p ${root} && chown ${whoami().chown} ${root}`,
+      )
+    }
+    if (errorCode(error) !== 'EEXIST') throw await explain(root, error)
+  }
+  try {
+    const found = await stat(root)
+    if (!found.isDirectory()) throw new StartError(`data directory ${root} is not a directory`)
+    await access(root, constants.R_OK | constants.W_OK | constants.X_OK)
+  } catch (error) {
+    throw await explain(root, error)
+  }
+}
+
+async function makeDirectories(layout: DataLayout): Promise<void> {
+  const directories = layout.directories()
+  const made = []
+  // One after the other: a directory's parent stands before it in the list.
+  for (const directory of directories) made.push(await mkdir(directory, { recursive: true }))
+  if (made.some((first) => first !== undefined)) {
+    for (const parent of new Set(directories.map((child) => dirname(child)))) {
+      await syncDirectory(parent)
+    }
+  }
+  await Promise.all(directories.map((directory) => access(directory, constants.W_OK)))
+  if (await isAbsent(layout.format)) {
+    await writeFileDurably(layout.format, `${JSON.stringify({ format: formatVersion })}\n`)
+  }
+}
+
+/** Trow up to 0.10 keeps `trow.db` and its own blobs; mixing the two would lose one of them. */
+async function refuseForeignData(root: string): Promise<void> {
+  if (await isAbsent(resolve(root, 'trow.db'))) return
+  throw new StartError(
+    `data directory ${root} was written by Trow 0.10 or older (it holds trow.db), which this ` +
+      'version cannot read yet; nothing was changed: start with --data-dir on an empty directory ' +
+      'and push the images again, or keep running the older version on this one',
+  )
+}
+
+async function refuseNewerFormat(layout: DataLayout): Promise<void> {
+  let text: string
+  try {
+    text = await readFile(layout.format, 'utf8')
+  } catch (error) {
+    if (isMissing(error)) return
+    throw await explain(layout.root, error)
+  }
+  const format = parseFormat(text)
+  if (format === undefined) {
+    throw new StartError(`${layout.format} is damaged: expected {"format": ${formatVersion}}`)
+  }
+  if (format > formatVersion) {
+    throw new StartError(
+      `data directory ${layout.root} was written by a newer version of Trow (format ${format}, ` +
+        `this version knows up to ${formatVersion}); nothing was changed: run the newer version`,
+    )
+  }
+}
+
+function parseFormat(text: string): number | undefined {
+  try {
+    const format: unknown = (JSON.parse(text) as { format?: unknown }).format
+    return typeof format === 'number' && Number.isInteger(format) ? format : undefined
+  } catch {
+    return undefined
+  }
+}
+
+async function isAbsent(path: string): Promise<boolean> {
+  try {
+    await stat(path)
+    return false
+  } catch (error) {
+    if (isMissing(error)) return true
+    throw error
+  }
+}
+
+/** Turns the system's error into what an operator needs: who runs, who owns, what to type. */
+async function explain(root: string, error: unknown): Promise<Error> {
+  if (error instanceof StartError || !(error instanceof Error)) return error as Error
+  const code = errorCode(error)
+  if (code === 'EROFS') {
+    return new StartError(
+      `data directory ${root} is on a read-only file system: mount the volume writable`,
+      { cause: error },
+    )
+  }
+  if (code === 'ENOSPC' || code === 'EDQUOT') {
+    return new StartError(`no space is left for data directory ${root}: free or add some`, {
+      cause: error,
+    })
+  }
+  if (code !== 'EACCES' && code !== 'EPERM') {
+    return new StartError(`data directory ${root} cannot be used: ${error.message}`, {
+      cause: error,
+    })
+  }
+  const me = whoami()
+  return new StartError(
+    `data directory ${root} is not writable by ${me.text}${await ownerOf(root)}: ` +
+      `run: chown -R ${me.chown} ${root}`,
+    { cause: error },
+  )
+}
+
+async function ownerOf(root: string): Promise<string> {
+  try {
+    const { uid, gid, mode } = await stat(root)
+    return `; it belongs to uid ${uid}, gid ${gid}, mode ${(mode & 0o7777).toString(8)}`
+  } catch {
+    // Not even the directory above may be searched: there is nothing more to tell.
+    return ''
+  }
+}
+
+function whoami(): { text: string; chown: string } {
+  const uid = process.geteuid?.() ?? 0
+  const gid = process.getegid?.() ?? 0
+  return { text: `uid ${uid}, gid ${gid}`, chown: `${uid}:${gid}` }
+}

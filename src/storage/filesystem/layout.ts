@@ -1,0 +1,57 @@
+/**
+ * Where everything lies in a data directory (docs/storage-layout.md tells it for operators):
+ *
+ *     format.json                        version of this layout
+ *     lock, owner.json                   the one process that owns the directory, and who it is
+ *     metadata.db                        SQLite: repositories, tags, manifests, sessions
+ *     token.key                          signing key of login tokens, mode 0600
+ *     blobs/<algorithm>/<2 hex>/<hex>    verified content, manifests included
+ *     uploads/<id>                       staged bytes, nothing here was verified
+ */
+import { join } from 'node:path'
+import { type Digest, digestAlgorithm, digestAlgorithms, digestHex } from '../../oci/digest.ts'
+import type { UploadId } from '../../registry/ports.ts'
+
+export class DataLayout {
+  readonly root: string
+  readonly format: string
+  readonly lock: string
+  readonly owner: string
+  readonly database: string
+  readonly tokenKey: string
+  readonly blobs: string
+  readonly uploads: string
+
+  constructor(root: string) {
+    this.root = root
+    this.format = join(root, 'format.json')
+    this.lock = join(root, 'lock')
+    this.owner = join(root, 'owner.json')
+    this.database = join(root, 'metadata.db')
+    this.tokenKey = join(root, 'token.key')
+    this.blobs = join(root, 'blobs')
+    this.uploads = join(root, 'uploads')
+  }
+
+  blob(digest: Digest): string {
+    const hex = digestHex(digest)
+    return join(this.blobs, digestAlgorithm(digest), hex.slice(0, 2), hex)
+  }
+
+  upload(id: UploadId): string {
+    return join(this.uploads, id)
+  }
+
+  /** All directories that content is put into: made once, so that no write has to make one. */
+  directories(): string[] {
+    const shards = Array.from({ length: 256 }, (_, index) => index.toString(16).padStart(2, '0'))
+    return [
+      this.uploads,
+      this.blobs,
+      ...digestAlgorithms.flatMap((algorithm) => {
+        const parent = join(this.blobs, algorithm)
+        return [parent, ...shards.map((shard) => join(parent, shard))]
+      }),
+    ]
+  }
+}

@@ -1,0 +1,176 @@
+/**
+ * Uploads as files in the staging directory. Bytes are gathered into runs before they are written,
+ * and the next run arrives while the one before is being written.
+ */
+import { constants } from 'node:fs'
+import { type FileHandle, open, readdir, rm } from 'node:fs/promises'
+import type { Digest } from '../../oci/digest.ts'
+import type { AppendResult, UploadId, UploadStore } from '../../registry/ports.ts'
+import { renameDurably, syncDirectory } from './durable.ts'
+import { translated } from './file-error.ts'
+import type { DataLayout } from './layout.ts'
+import { type ReadBuffers, readRange } from './read-buffers.ts'
+
+export class FilesystemUploadStore implements UploadStore {
+  readonly #layout: DataLayout
+  readonly #buffers: ReadBuffers
+  readonly #writeBytes: number
+
+  constructor(layout: DataLayout, buffers: ReadBuffers, settings: { writeBytes: number }) {
+    this.#layout = layout
+    this.#buffers = buffers
+    this.#writeBytes = settings.writeBytes
+  }
+
+  async appendToUpload(
+    id: UploadId,
+    offset: number,
+    chunks: AsyncIterable<Uint8Array>,
+    onBytes: (bytes: Uint8Array) => void,
+  ): Promise<AppendResult> {
+    let file: FileHandle | undefined
+    try {
+      file = await open(this.#layout.upload(id), constants.O_RDWR | constants.O_CREAT)
+      const { size } = await file.stat()
+      if (size < offset)
+        throw new Error(`upload ${id} has ${size} bytes staged, expected ${offset}`)
+      if (size > offset) await file.truncate(offset)
+      const writer = new RunWriter(file, offset, this.#writeBytes)
+      const result = await drain(chunks, writer, onBytes)
+      const appended = await writer.finish()
+      await file.datasync()
+      if (offset === 0) await syncDirectory(this.#layout.uploads)
+      return { appended, ...result }
+    } catch (error) {
+      // Gives the space back at once: on a full disk every other client waits for it.
+      await file?.truncate(offset).catch(() => undefined)
+      throw translated(error)
+    } finally {
+      await file?.close()
+    }
+  }
+
+  async *readUpload(id: UploadId, size: number): AsyncIterable<Uint8Array> {
+    const file = await open(this.#layout.upload(id), 'r')
+    try {
+      yield* readRange(file, { start: 0, endInclusive: size - 1 }, this.#buffers)
+    } finally {
+      await file.close()
+    }
+  }
+
+  async commitUpload(id: UploadId, digest: Digest): Promise<void> {
+    try {
+      await renameDurably(this.#layout.upload(id), this.#layout.blob(digest))
+    } catch (error) {
+      throw translated(error)
+    }
+  }
+
+  async deleteUpload(id: UploadId): Promise<void> {
+    await rm(this.#layout.upload(id), { force: true })
+  }
+
+  async listUploads(): Promise<UploadId[]> {
+    return (await readdir(this.#layout.uploads)) as UploadId[]
+  }
+}
+
+/** Feeds the writer; what the source throws is a result, what the writer throws is thrown. */
+async function drain(
+  chunks: AsyncIterable<Uint8Array>,
+  writer: RunWriter,
+  onBytes: (bytes: Uint8Array) => void,
+): Promise<{ error?: Error }> {
+  const source = chunks[Symbol.asyncIterator]()
+  let finished = false
+  try {
+    for (;;) {
+      let next: IteratorResult<Uint8Array>
+      try {
+        next = await source.next()
+      } catch (error) {
+        finished = true
+        return { error: error instanceof Error ? error : new Error('the source failed', { cause: error }) }
+      }
+      if (next.done === true) {
+        finished = true
+        return {}
+      }
+      onBytes(next.value)
+      await writer.write(next.value)
+    }
+  } finally {
+    if (!finished) await source.return?.()
+  }
+}
+
+/** Writes runs of at least `runBytes` at once, one behind the caller. */
+class RunWriter {
+  readonly #file: FileHandle
+  readonly #start: number
+  readonly #runBytes: number
+  #position: number
+  #run: Uint8Array[] = []
+  #runLength = 0
+  #writing: Promise<void> = Promise.resolve()
+
+  constructor(file: FileHandle, position: number, runBytes: number) {
+    this.#file = file
+    this.#start = position
+    this.#position = position
+    this.#runBytes = runBytes
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    this.#run.push(bytes)
+    this.#runLength += bytes.length
+    if (this.#runLength >= this.#runBytes) await this.#startRun()
+  }
+
+  /** @returns the number of bytes written since the start. */
+  async finish(): Promise<number> {
+    await this.#startRun()
+    await this.#writing
+    return this.#position - this.#start
+  }
+
+  async #startRun(): Promise<void> {
+    await this.#writing
+    const run = this.#run
+    const position = this.#position
+    this.#position += this.#runLength
+    this.#run = []
+    this.#runLength = 0
+    this.#writing = writeRun(this.#file, run, position)
+    // It is awaited before the next run; until then its failure is not unhandled.
+    this.#writing.catch(() => undefined)
+  }
+}
+
+/** `writev` may write less than asked, on a disk that fills up for example. */
+async function writeRun(file: FileHandle, run: Uint8Array[], position: number): Promise<void> {
+  let rest = run
+  let at = position
+  while (rest.length > 0) {
+    const { bytesWritten } = await file.writev(rest, at)
+    if (bytesWritten === 0 && rest.some((chunk) => chunk.length > 0)) {
+      throw new Error('the file system took none of the bytes and named no error')
+    }
+    at += bytesWritten
+    rest = dropBytes(rest, bytesWritten)
+  }
+}
+
+function dropBytes(chunks: Uint8Array[], count: number): Uint8Array[] {
+  let left = count
+  let index = 0
+  for (const chunk of chunks) {
+    if (left < chunk.length) break
+    left -= chunk.length
+    index += 1
+  }
+  const rest = chunks.slice(index)
+  const first = rest[0]
+  return first === undefined || left === 0 ? rest : [first.subarray(left), ...rest.slice(1)]
+}

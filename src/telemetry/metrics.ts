@@ -1,0 +1,118 @@
+/** The metrics of `/metrics` (docs/operations.md lists them). No label holds what a client chose. */
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from '@prometheus-io/client'
+
+/** What the registry holds, counted now and then; the names are those of the metrics. */
+export interface ContentCounts {
+  readonly repositories: number
+  readonly manifests: number
+  readonly tags: number
+  readonly blobs: number
+  readonly bytes: number
+  readonly uploads: number
+}
+
+interface Source {
+  readonly version: string
+  readonly countContent: () => Promise<ContentCounts>
+  /** Counting reads whole indexes, so an answer holds this long. */
+  readonly countHoldsSeconds: number
+}
+
+export class Metrics {
+  readonly #registry = new Registry()
+  readonly requests: Counter<'route' | 'method' | 'status'>
+  readonly seconds: Histogram<'route' | 'method'>
+  readonly received: Counter<'route'>
+  readonly sent: Counter<'route'>
+  readonly inFlight: Gauge
+  readonly reloads: Counter<'outcome'>
+
+  constructor(source: Source) {
+    const registers = [this.#registry]
+    collectDefaultMetrics({ register: this.#registry })
+    this.requests = new Counter({
+      name: 'trow_http_requests_total',
+      help: 'Requests answered, by route, method and status; 499 is a client that went away',
+      labelNames: ['route', 'method', 'status'],
+      registers,
+    })
+    this.seconds = new Histogram({
+      name: 'trow_http_request_duration_seconds',
+      help: 'Time from the first byte of a request to the last byte of its answer',
+      labelNames: ['route', 'method'],
+      buckets: [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60, 300],
+      registers,
+    })
+    this.received = new Counter({
+      name: 'trow_http_received_bytes_total',
+      help: 'Bytes of request bodies',
+      labelNames: ['route'],
+      registers,
+    })
+    this.sent = new Counter({
+      name: 'trow_http_sent_bytes_total',
+      help: 'Bytes of response bodies',
+      labelNames: ['route'],
+      registers,
+    })
+    this.inFlight = new Gauge({
+      name: 'trow_http_requests_in_flight',
+      help: 'Requests that are being answered',
+      registers,
+    })
+    this.reloads = new Counter({
+      name: 'trow_config_reloads_total',
+      help: 'Reloads of the configuration; a failed one leaves the previous configuration in force',
+      labelNames: ['outcome'],
+      registers,
+    })
+    new Gauge({
+      name: 'trow_build_info',
+      help: 'Always 1; the label says which version runs',
+      labelNames: ['version'],
+      registers,
+    }).set({ version: source.version }, 1)
+    registerContentGauges(registers, source)
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType
+  }
+
+  /** In the Prometheus text format. */
+  render(): Promise<string> {
+    return this.#registry.metrics()
+  }
+}
+
+const contentHelp: Record<keyof ContentCounts, string> = {
+  repositories: 'Repositories',
+  manifests: 'Manifests, counted in each repository that has them',
+  tags: 'Tags',
+  blobs: 'Blobs and manifests, each counted once',
+  bytes: 'Bytes of blobs and manifests, each counted once',
+  uploads: 'Open upload sessions',
+}
+
+function registerContentGauges(registers: Registry[], source: Source): void {
+  let counted: { at: number; counts: Promise<ContentCounts> } | undefined
+  const counts = (): Promise<ContentCounts> => {
+    const now = performance.now()
+    if (counted === undefined || now - counted.at >= source.countHoldsSeconds * 1000) {
+      counted = { at: now, counts: source.countContent() }
+    }
+    return counted.counts
+  }
+  for (const [key, help] of Object.entries(contentHelp)) {
+    const gauge = new Gauge({
+      name: `trow_content_${key}`,
+      help,
+      registers,
+      // A database that cannot be read must not take the other metrics with it.
+      collect: async () => {
+        const known = await counts().catch(() => undefined)
+        if (known !== undefined) gauge.set(known[key as keyof ContentCounts])
+      },
+    })
+  }
+}
