@@ -20,6 +20,8 @@ export const limits = {
   pageEntriesDefault: 1_000,
   /** A page never holds more than this, whatever `n` says; `Link` leads on. */
   pageEntriesMax: 10_000,
+  /** Repositories that a blob may be mounted from, looked at when the client names none. */
+  mountCandidatesMax: 100,
   /** A page of referrers is itself a manifest, so it keeps to the manifest's size. */
   referrersPageBytesMax: 4 * MiB,
   referrersPageEntriesMax: 1_000,
@@ -29,6 +31,7 @@ export const limits = {
   uploadIdleSecondsDefault: 24 * 3600,
   /** How often idle sessions are looked for. */
   uploadExpiryIntervalSeconds: 600,
+  uploadsExpiredPerRunMax: 1_000,
   /** Sessions whose running digest is kept in memory; the others are hashed again at the end. */
   uploadDigestersMax: 1_024,
   /** Bytes gathered before one write to the staged file. */
@@ -61,6 +64,10 @@ export const limits = {
   formBytesMax: 64 * KiB,
   /** In-flight requests get this long after SIGTERM; Kubernetes waits 30 s by default. */
   shutdownGraceSecondsDefault: 25,
+  /** Several probes may ask at once; each check writes a file. */
+  readinessHoldsSeconds: 1,
+  /** Counting what the registry holds reads whole indexes. */
+  contentCountHoldsSeconds: 60,
 
   // -- access
   tokenTtlSeconds: 3600,
@@ -78,5 +85,57 @@ export const limits = {
 
   // -- configuration
   configFileBytesMax: 4 * MiB,
+  /** A certificate chain or a private key. */
+  tlsFileBytesMax: 1 * MiB,
+  /** Problems of a configuration that are written out; the rest are counted. */
+  configProblemsShownMax: 100,
+  /** Bounds of what `uploads.idle_timeout` and `shutdown_grace` may be set to. */
+  uploadIdleSecondsMin: 1,
+  uploadIdleSecondsMax: 365 * 24 * 3600,
+  shutdownGraceSecondsMax: 3600,
+  /** Log lines waiting for a slow reader; what does not fit is dropped and counted. */
+  logBufferBytesMax: 16 * MiB,
   configPollSeconds: 2,
+
+  // -- upstream
+  /** Seconds until a connection stands, until headers arrive, and between two runs of a body. */
+  upstreamConnectSecondsMax: 10,
+  upstreamHeadersSecondsMax: 30,
+  upstreamBodyIdleSecondsMax: 60,
+  /** Connections to one origin; further requests wait for one of them. */
+  upstreamConnectionsMax: 16,
+  /** Origins that one client talks to: the registry, its token service, where it redirects to. */
+  upstreamOriginsMax: 64,
+  upstreamRedirectsMax: 5,
+  /** How often one request is sent in all when it fails in a way that passes. */
+  upstreamAttemptsMax: 3,
+  upstreamBackoffMsMin: 200,
+  upstreamBackoffMsMax: 3_000,
+  /** A longer `Retry-After` is not waited for; the failure is reported with it. */
+  upstreamRetryAfterSecondsMax: 10,
+  /** How much of an error's body is read. */
+  upstreamErrorBytesMax: 64 * KiB,
+  upstreamTokenBytesMax: 64 * KiB,
+  upstreamTokensMax: 1_000,
+  /** What the token specification assumes when `expires_in` is missing; shorter lives count as it. */
+  upstreamTokenSecondsMin: 60,
+  upstreamTokenSecondsMax: 24 * 3600,
+  /** Challenges of one `WWW-Authenticate` header. */
+  upstreamChallengesMax: 16,
+  /** Entries asked for on a page; more is an error to ECR and to distribution's catalog. */
+  upstreamPageEntries: 1_000,
+  upstreamPageBytesMax: 8 * MiB,
+  upstreamPagesMax: 10_000,
+  /** An image's config is read whole; real ones have a few kilobytes. */
+  upstreamConfigBytesMax: 4 * MiB,
+  credentialFileBytesMax: 1 * MiB,
+  credentialHelperSecondsMax: 30,
+  credentialHelperBytesMax: 64 * KiB,
+  /** `trow ls` and `trow inspect`: requests at a time, rows held back to align a table. */
+  listConcurrency: 8,
+  listRowsBufferedMax: 256,
+  /** Images that `trow ls` remembers, as many tags name the same one. */
+  listImagesCachedMax: 1_000,
+  inspectDepthMax: 8,
+  inspectManifestsMax: 10_000,
 } as const

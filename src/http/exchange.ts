@@ -1,5 +1,6 @@
 /** One request on its way to a handler, and the shape of routes and handlers. */
 import type { IncomingHttpHeaders } from 'node:http'
+import type { AuthenticatedPrincipal } from '../auth/principal.ts'
 import type { Action } from '../oci/scope.ts'
 import type { RequestContext } from '../registry/request-context.ts'
 import type { Reply } from './reply.ts'
@@ -7,7 +8,7 @@ import type { RequestBody } from './request-body.ts'
 import type { PathParameters } from './router.ts'
 
 export interface Exchange {
-  readonly context: RequestContext
+  readonly context: RequestContext & { readonly principal: AuthenticatedPrincipal }
   readonly method: string
   /** Without the query. */
   readonly path: string
@@ -26,7 +27,7 @@ export interface Exchange {
 export type Handler = (exchange: Exchange) => Promise<Reply> | Reply
 
 /**
- * What a request needs before its handler runs: nothing; a valid login where one is asked for; the
+ * What a request needs before its handler runs: nothing; a login that is right if there is one; the
  * right to list repositories; or the right to an action on the path's repository.
  */
 export type Access = 'public' | 'login' | 'catalog' | Action

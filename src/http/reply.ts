@@ -17,23 +17,31 @@ export interface StreamedBody extends AsyncDisposable {
   chunks(): AsyncIterable<Uint8Array>
 }
 
-/** Resolves when all of the reply was handed to the system, rejects when the client is gone. */
+/**
+ * Resolves when all of the reply was handed to the system, rejects when the client is gone.
+ * @param onSent told of every run of body bytes that was handed to the system.
+ */
 export async function sendReply(
   request: IncomingMessage,
   response: ServerResponse,
   reply: Reply,
+  onSent: (bytes: number) => void,
 ): Promise<void> {
   const { body } = reply
   for (const [name, value] of Object.entries(reply.headers ?? {})) response.setHeader(name, value)
   if (body === undefined || typeof body === 'string' || body instanceof Uint8Array) {
     await sendWhole(request, response, reply.status, body)
+    if (body !== undefined && request.method !== 'HEAD') onSent(Buffer.byteLength(body))
     return
   }
   await using streamed = body
   response.setHeader('Content-Length', streamed.length)
   response.writeHead(reply.status)
   if (request.method !== 'HEAD') {
-    for await (const chunk of streamed.chunks()) await write(response, chunk)
+    for await (const chunk of streamed.chunks()) {
+      await write(response, chunk)
+      onSent(chunk.length)
+    }
   }
   await end(response)
 }

@@ -108,8 +108,8 @@ function inferMediaType(document: Record<string, unknown>): string {
   }
   const config = document['config']
   if (isRecord(config)) {
-    const docker = String(config['mediaType']).startsWith('application/vnd.docker.container.image')
-    return docker ? mediaTypes.dockerManifest : mediaTypes.ociManifest
+    const isDocker = startsMediaType(config, 'application/vnd.docker.container.image')
+    return isDocker ? mediaTypes.dockerManifest : mediaTypes.ociManifest
   }
   throw invalid(
     'it has neither a mediaType nor a Content-Type, and neither "config" nor "manifests"',
@@ -118,8 +118,14 @@ function inferMediaType(document: Record<string, unknown>): string {
 
 function hasDockerChild(children: unknown[]): boolean {
   return children.some(
-    (child) => isRecord(child) && String(child['mediaType']).startsWith('application/vnd.docker.'),
+    (child) => isRecord(child) && startsMediaType(child, 'application/vnd.docker.'),
   )
+}
+
+/** The descriptor was not checked yet: its mediaType may be anything. */
+function startsMediaType(descriptor: Record<string, unknown>, prefix: string): boolean {
+  const { mediaType } = descriptor
+  return typeof mediaType === 'string' && mediaType.startsWith(prefix)
 }
 
 type Content = Pick<Manifest, 'blobs' | 'optionalBlobs' | 'manifests'>

@@ -19,8 +19,7 @@ export function parseScope(text: string): Scope | undefined {
   const first = text.indexOf(':')
   const last = text.lastIndexOf(':')
   if (first <= 0 || last <= first) return undefined
-  // A type may carry a class, `repository(plugin)`, which changes nothing for us.
-  const type = text.slice(0, first).replace(/\(.*\)$/, '')
+  const type = withoutClass(text.slice(0, first))
   const name = text.slice(first + 1, last)
   const asked = text.slice(last + 1).split(',')
   return {
@@ -28,6 +27,12 @@ export function parseScope(text: string): Scope | undefined {
     name,
     actions: asked.filter((action): action is Action => actions.includes(action)),
   }
+}
+
+/** A type may carry a class, `repository(plugin)`, which changes nothing for us. */
+function withoutClass(type: string): string {
+  const start = type.indexOf('(')
+  return start > 0 && type.endsWith(')') ? type.slice(0, start) : type
 }
 
 export function formatScope(scope: Scope): string {

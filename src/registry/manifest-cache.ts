@@ -62,9 +62,12 @@ export class ManifestCache {
   }
 
   #keep(entry: Entry): void {
+    const name = key(entry.repository, entry.reference)
+    // First, as an entry that it replaces is forgotten, and one that is too large is not kept.
+    this.#entries.set(name, entry)
+    if (this.#entries.get(name) !== entry) return
     const references = this.#references.get(entry.repository) ?? new Set()
     this.#references.set(entry.repository, references.add(entry.reference))
-    this.#entries.set(key(entry.repository, entry.reference), entry)
   }
 
   #forget(entry: Entry): void {

@@ -1,9 +1,14 @@
 /** The API's base (specification, "Determining Support") and the page a person sees at `/`. */
+import type { Authenticator } from '../../auth/authenticator.ts'
+import { challengeHeaders } from '../access-control.ts'
 import type { Exchange, Route } from '../exchange.ts'
 import type { Reply } from '../reply.ts'
 
-export function baseRoutes(version: string): Route[] {
-  const ping = { access: 'login', handle: () => json('{}') } as const
+export function baseRoutes(authenticator: Authenticator, version: string): Route[] {
+  const ping = {
+    access: 'login',
+    handle: (exchange: Exchange) => answerPing(authenticator, exchange),
+  } as const
   const page = {
     access: 'public',
     handle: (exchange: Exchange) => welcome(exchange, version),
@@ -15,8 +20,18 @@ export function baseRoutes(version: string): Route[] {
   ]
 }
 
-function json(body: string): Reply {
-  return { status: 200, headers: { 'Content-Type': 'application/json' }, body }
+/** Even a 200 may come with challenges: they tell a client that pushing needs a login. */
+function answerPing(authenticator: Authenticator, exchange: Exchange): Reply {
+  const agent = exchange.headers['user-agent']
+  const challenge = authenticator.authorizePing(exchange.context.principal, agent)
+  return {
+    status: 200,
+    headers: {
+      'Content-Type': 'application/json',
+      ...challengeHeaders(authenticator, challenge, exchange.origin),
+    },
+    body: '{}',
+  }
 }
 
 function welcome(exchange: Exchange, version: string): Reply {

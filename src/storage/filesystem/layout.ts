@@ -18,7 +18,6 @@ export class DataLayout {
   readonly lock: string
   readonly owner: string
   readonly database: string
-  readonly tokenKey: string
   readonly blobs: string
   readonly uploads: string
 
@@ -28,7 +27,6 @@ export class DataLayout {
     this.lock = join(root, 'lock')
     this.owner = join(root, 'owner.json')
     this.database = join(root, 'metadata.db')
-    this.tokenKey = join(root, 'token.key')
     this.blobs = join(root, 'blobs')
     this.uploads = join(root, 'uploads')
   }

@@ -1,0 +1,92 @@
+/**
+ * The command line: which commands there are, their flags and help. Whatever is wrong with it ends
+ * as a ConfigError, like everything else that is wrong with the configuration.
+ */
+import { Command, CommanderError, Help } from 'commander'
+import { ConfigError } from '../config/config-error.ts'
+import { nearest } from '../config/nearest.ts'
+import { tlsPairDefault } from '../config/settings.ts'
+import { version } from '../config/version.ts'
+import { check } from './check.ts'
+import type { Host } from './host.ts'
+import { serve, type StartApp } from './serve.ts'
+import { addSettingOptions, readFlags } from './setting-options.ts'
+
+/**
+ * @param args the command line without interpreter and script
+ * @throws StartError
+ */
+export async function runProgram(
+  args: readonly string[],
+  host: Host,
+  startApp: StartApp,
+): Promise<void> {
+  try {
+    await makeProgram(host, startApp).parseAsync(withTlsFiles(args), { from: 'user' })
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error
+    if (error.exitCode !== 0) throw new ConfigError([inOneLine(error.message)])
+  }
+}
+
+function makeProgram(host: Host, startApp: StartApp): Command {
+  const program = new Command('trow')
+    .description('The image registry that lives in your Kubernetes cluster.')
+    .usage('[serve] [flags]\n       trow <command> [flags]')
+    .version(version, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => host.write(text),
+      // Errors are shown once, where the process ends; see runProgram.
+      writeErr: () => {},
+    })
+  program.configureHelp(helpFor(program))
+  addSettingOptions(program.command('serve', { isDefault: true }))
+    .description('run the registry; this is what happens when no command is named')
+    .allowExcessArguments()
+    .action(async (_: unknown, command: Command) => {
+      refuseWords(program, command)
+      await serve({ flags: readFlags(command), environment: host.environment }, host, startApp)
+    })
+  addSettingOptions(program.command('check'), ['--dry-run'])
+    .description('validate the configuration and print what would be in force')
+    .action(async (_: unknown, command: Command) => {
+      await check({ flags: readFlags(command), environment: host.environment }, host)
+    })
+  return program
+}
+
+/** `trow --help` shows the flags of `trow serve` too, as they may follow `trow` itself. */
+function helpFor(program: Command): Partial<Help> {
+  const standard = new Help()
+  return {
+    optionTerm: (option) => (option.long === '--tls' ? '--tls[=<cert,key>]' : option.flags),
+    visibleOptions: (command) => {
+      const own = standard.visibleOptions(command)
+      const serve = program.commands.find((known) => known.name() === 'serve')
+      return command === program ? [...own, ...(serve?.options ?? [])] : own
+    },
+  }
+}
+
+/** What is not a command falls to `serve`, the default, which takes flags only. */
+function refuseWords(program: Command, command: Command): void {
+  const [word] = command.args
+  if (word === undefined || (word === 'serve' && command.args.length === 1)) return
+  const names = program.commands.map((known) => known.name())
+  if (names.includes(word))
+    command.error(`error: put the command before its flags: trow ${word} ...`)
+  const near = nearest(word, names)
+  const hint = near === undefined ? `commands are ${names.join(', ')}` : `did you mean ${near}?`
+  command.error(`error: unknown command '${word}'; ${hint}`)
+}
+
+/** `--tls` takes its value only after `=`, so that `trow --tls serve` is no file called serve. */
+function withTlsFiles(args: readonly string[]): string[] {
+  return args.map((arg) => (arg === '--tls' ? `--tls=${tlsPairDefault}` : arg))
+}
+
+function inOneLine(message: string): string {
+  return message.replace(/^error: /, '').replaceAll(/\s*\n\s*/g, ' ')
+}

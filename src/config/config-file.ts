@@ -1,0 +1,81 @@
+/**
+ * Reads the text of one configuration file (YAML 1.2, one document) as a layer of settings that
+ * knows the line and column of every key.
+ */
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isNode,
+  isScalar,
+  isSeq,
+  LineCounter,
+  parseDocument,
+} from 'yaml'
+import { formatPath, isTree, type KeyPath, type Layer, type Place, type Tree } from './layer.ts'
+
+export interface ConfigFile {
+  readonly layer: Layer
+  /** Why the text could not be read; then the layer is empty. */
+  readonly problems: readonly string[]
+}
+
+export function parseConfigFile(file: string, text: string): ConfigFile {
+  const lines = new LineCounter()
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false })
+  const place = (offset: number): string => {
+    const { line, col } = lines.linePos(offset)
+    return `${file}:${line}:${col}`
+  }
+  const locate = (path: KeyPath): Place => {
+    const order = offsetOf(document, path)
+    const source = place(order)
+    return { order, source, text: `${source}: ${formatPath(path)}` }
+  }
+  const problems = [...document.errors, ...document.warnings].map(
+    ({ code, message, pos }) => `${place(pos[0])}: ${reasons[code] ?? message}`,
+  )
+  const tree = problems.length > 0 ? {} : treeOf(document)
+  if (typeof tree !== 'string') return { layer: { tree, locate }, problems }
+  return { layer: { tree: {}, locate }, problems: [`${place(0)}: ${tree}`] }
+}
+
+const reasons: Readonly<Record<string, string>> = {
+  MULTIPLE_DOCS: 'a second document begins here; the file must hold one',
+  DUPLICATE_KEY: 'this key is in the file twice',
+  RESOURCE_EXHAUSTION: 'is nested too deeply',
+}
+
+/** @returns the settings, or what is wrong. A file without any content holds no settings. */
+function treeOf(document: Document): Tree | string {
+  try {
+    const value: unknown = document.toJS() ?? {}
+    return isTree(value) ? value : 'expected keys and values at the top of the file'
+  } catch (error) {
+    // An alias to nothing, or aliases that expand to more than the parser allows.
+    if (error instanceof ReferenceError) return error.message
+    throw error
+  }
+}
+
+/** Offset of what `path` leads to: the key, the list's entry, or the nearest thing around it. */
+function offsetOf(document: Document, path: KeyPath): number {
+  let node: unknown = document.contents
+  let nearest = node
+  for (const step of path) {
+    if (isAlias(node)) node = node.resolve(document)
+    if (isMap(node)) {
+      const pair = node.items.find(({ key }) => nameOf(key) === String(step))
+      nearest = pair?.key ?? nearest
+      node = pair?.value
+    } else {
+      node = isSeq(node) ? node.items[Number(step)] : undefined
+      nearest = node ?? nearest
+    }
+  }
+  return (isNode(nearest) && nearest.range?.[0]) || 0
+}
+
+function nameOf(key: unknown): string {
+  return String(isScalar(key) ? key.value : key)
+}

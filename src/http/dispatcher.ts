@@ -1,0 +1,238 @@
+/**
+ * Takes a request from its first byte to its log line: route, access, handler, answer. Whatever is
+ * thrown on the way becomes an answer here and nowhere else, or cuts the connection when the answer
+ * has already begun.
+ */
+import { randomUUID } from 'node:crypto'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { BlockList } from 'node:net'
+import { TLSSocket } from 'node:tls'
+import type { Authenticator } from '../auth/authenticator.ts'
+import { OciError } from '../oci/errors.ts'
+import type { Log, RequestContext } from '../registry/request-context.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+import { admit, withChallenges } from './access-control.ts'
+import { logAccess, RequestLog } from './access-log.ts'
+import type { Cors } from './cors.ts'
+import { announceClose, discardBody } from './discard-body.ts'
+import { errorReply } from './error-response.ts'
+import type { Endpoint, Method, Route } from './exchange.ts'
+import { clientView, type ClientView } from './forwarded.ts'
+import { ClientGone, type Reply, sendReply } from './reply.ts'
+import { RequestBody } from './request-body.ts'
+import type { PathParameters, Router } from './router.ts'
+
+interface Parts {
+  readonly router: Router<Route>
+  readonly authenticator: Authenticator
+  readonly metrics: Metrics
+  readonly log: Log
+}
+
+/** What a reload can change. */
+export interface DispatcherSettings {
+  readonly trustedProxies: BlockList
+  readonly cors: Cors
+}
+
+/** One request while it is served, and what its log line will say of it. */
+interface Served {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly context: Omit<RequestContext, 'principal'>
+  readonly body: RequestBody
+  readonly client: ClientView
+  readonly started: number
+  route: string
+  user: string
+  sent: number
+}
+
+export class Dispatcher {
+  readonly #parts: Parts
+  #settings: DispatcherSettings
+
+  constructor(parts: Parts, settings: DispatcherSettings) {
+    this.#parts = parts
+    this.#settings = settings
+  }
+
+  reload(settings: DispatcherSettings): void {
+    this.#settings = settings
+  }
+
+  /** Never rejects. */
+  async dispatch(
+    request: IncomingMessage,
+    response: ServerResponse,
+    awaitsContinue: boolean,
+  ): Promise<void> {
+    const served = this.#begin(request, response, awaitsContinue)
+    this.#parts.metrics.inFlight.inc()
+    let status: number
+    try {
+      const reply = await this.#reply(served)
+      announceClose(request, response, awaitsContinue)
+      await sendReply(request, response, reply, (bytes) => {
+        served.sent += bytes
+      })
+      status = reply.status
+    } catch (error) {
+      status = endBroken(served, error)
+    }
+    discardBody(request)
+    this.#parts.metrics.inFlight.dec()
+    this.#record(served, status)
+  }
+
+  #begin(request: IncomingMessage, response: ServerResponse, awaitsContinue: boolean): Served {
+    const { socket } = request
+    const id = randomUUID()
+    const cancelled = new AbortController()
+    response.once('close', () => cancelled.abort())
+    response.setHeader('X-Request-Id', id)
+    response.setHeader('X-Content-Type-Options', 'nosniff')
+    response.setHeader('Docker-Distribution-API-Version', 'registry/2.0')
+    return {
+      request,
+      response,
+      context: { id, log: new RequestLog(this.#parts.log, id), signal: cancelled.signal },
+      body: new RequestBody(request, response, awaitsContinue),
+      client: clientView(
+        {
+          remoteAddress: socket.remoteAddress,
+          isTls: socket instanceof TLSSocket,
+          headers: request.headers,
+        },
+        this.#settings.trustedProxies,
+      ),
+      started: performance.now(),
+      route: 'none',
+      user: '-',
+      sent: 0,
+    }
+  }
+
+  /** @throws ClientGone, and nothing else. */
+  async #reply(served: Served): Promise<Reply> {
+    const { request } = served
+    const { cors } = this.#settings
+    const preflight = cors.preflight(request.method ?? '', request.headers)
+    if (preflight !== undefined) return { status: 204, headers: preflight }
+    const reply = await this.#answer(served)
+    return { ...reply, headers: { ...reply.headers, ...cors.headers(request.headers) } }
+  }
+
+  /** @throws ClientGone, and nothing else. */
+  async #answer(served: Served): Promise<Reply> {
+    const { request, context, client } = served
+    try {
+      return await this.#handle(served)
+    } catch (error) {
+      if (isBrokenOff(request, error)) throw new ClientGone()
+      const { authenticator } = this.#parts
+      return withChallenges(authenticator, errorReply(context, error), error, originOf(client))
+    }
+  }
+
+  async #handle(served: Served): Promise<Reply> {
+    const { request, client } = served
+    const { path, query } = splitTarget(request.url ?? '/')
+    const match = this.#parts.router.match(path)
+    if (match === undefined) throw new OciError('NOT_FOUND')
+    served.route = match.route.name
+    const endpoint = endpointOf(match.route, request.method ?? '')
+    const principal = await this.#admit(served, endpoint, match.parameters)
+    served.user = principal.name
+    const origin = originOf(client)
+    return endpoint.handle({
+      context: { ...served.context, principal },
+      method: request.method ?? '',
+      path,
+      query,
+      headers: request.headers,
+      parameters: match.parameters,
+      body: served.body,
+      clientAddress: client.clientAddress,
+      origin,
+      locationBase: client.external ? origin : '',
+    })
+  }
+
+  #admit(served: Served, endpoint: Endpoint, parameters: PathParameters) {
+    return admit(this.#parts.authenticator, {
+      access: endpoint.access,
+      repository: parameters['repository'],
+      authorization: served.request.headers.authorization,
+      clientAddress: served.client.clientAddress,
+    })
+  }
+
+  #record(served: Served, status: number): void {
+    const { request, route, body, sent, user } = served
+    const { metrics } = this.#parts
+    const method = knownMethods.includes(request.method ?? '') ? (request.method ?? '') : 'other'
+    const milliseconds = performance.now() - served.started
+    metrics.requests.inc({ route, method, status })
+    metrics.seconds.observe({ route, method }, milliseconds / 1000)
+    metrics.received.inc({ route }, body.bytesRead)
+    metrics.sent.inc({ route }, sent)
+    logAccess(served.context.log, {
+      method: request.method ?? '',
+      url: request.url ?? '',
+      route,
+      status,
+      milliseconds,
+      received: body.bytesRead,
+      sent,
+      client: served.client.clientAddress,
+      user,
+      agent: request.headers['user-agent'],
+    })
+  }
+}
+
+/** A label of metrics must not be the client's to choose. */
+const knownMethods: readonly string[] = ['GET', 'HEAD', 'PUT', 'POST', 'PATCH', 'DELETE', 'OPTIONS']
+
+/** nginx's code for a client that went away before it was answered. */
+const clientClosedRequest = 499
+
+/** @throws OciError UNSUPPORTED with the methods that there are. */
+function endpointOf(route: Route, method: string): Endpoint {
+  const endpoint = route.endpoints[method as Method]
+  if (endpoint !== undefined) return endpoint
+  const allow = Object.keys(route.endpoints).join(', ')
+  throw new OciError('UNSUPPORTED', {
+    message: `${method.slice(0, 20)} is not supported here, only ${allow}`,
+    headers: { Allow: allow },
+  })
+}
+
+/** Clients of proxies send the absolute form (RFC 9112, 3.2.2). */
+function splitTarget(target: string): { path: string; query: URLSearchParams } {
+  const local = target.startsWith('/') ? target : target.replace(/^https?:\/\/[^/?]*/i, '')
+  const mark = local.indexOf('?')
+  const path = mark === -1 ? local : local.slice(0, mark)
+  return { path, query: new URLSearchParams(mark === -1 ? '' : local.slice(mark + 1)) }
+}
+
+/** A client that sent no Host is HTTP/1.0, and no registry client is. */
+function originOf({ proto, host }: ClientView): string {
+  return `${proto}://${host ?? 'localhost'}`
+}
+
+/** The request's own stream failed: its client is gone, whatever else is wrong. */
+function isBrokenOff(request: IncomingMessage, error: unknown): boolean {
+  return request.destroyed && !request.complete && error === request.errored
+}
+
+/** @returns the status for the log: the answer had begun, or nobody is left to read one. */
+function endBroken(served: Served, error: unknown): number {
+  const { request, response, context } = served
+  const isGone = error instanceof ClientGone || request.socket.destroyed
+  if (isGone) context.log.debug({ err: error }, 'the client went away')
+  else context.log.error({ err: error }, 'the answer broke off; the connection is cut')
+  response.destroy()
+  return isGone ? clientClosedRequest : response.statusCode
+}

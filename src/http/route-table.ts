@@ -1,0 +1,42 @@
+/** Every address that this server answers, in the order they are tried: literal before parameter. */
+import type { Authenticator } from '../auth/authenticator.ts'
+import type { Blobs } from '../registry/blobs.ts'
+import type { Health } from '../registry/health.ts'
+import type { Listings } from '../registry/listings.ts'
+import type { Manifests } from '../registry/manifests.ts'
+import type { Mounts } from '../registry/mounts.ts'
+import type { Uploads } from '../registry/uploads.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+import type { Route } from './exchange.ts'
+import { baseRoutes } from './routes/base.ts'
+import { blobRoutes } from './routes/blobs.ts'
+import { healthRoutes } from './routes/health.ts'
+import { listingRoutes } from './routes/listings.ts'
+import { manifestRoutes } from './routes/manifests.ts'
+import { metricsRoutes } from './routes/metrics.ts'
+import { tokenRoutes } from './routes/token.ts'
+import { uploadRoutes } from './routes/uploads.ts'
+
+export interface Verbs {
+  readonly blobs: Blobs
+  readonly uploads: Uploads
+  readonly mounts: Mounts
+  readonly manifests: Manifests
+  readonly listings: Listings
+  readonly health: Health
+  readonly authenticator: Authenticator
+  readonly metrics: Metrics
+}
+
+export function routeTable(verbs: Verbs, version: string): Route[] {
+  return [
+    ...baseRoutes(verbs.authenticator, version),
+    ...healthRoutes(verbs.health),
+    ...metricsRoutes(verbs.metrics),
+    ...tokenRoutes(verbs.authenticator),
+    ...uploadRoutes(verbs),
+    ...manifestRoutes(verbs.manifests),
+    ...blobRoutes(verbs.blobs),
+    ...listingRoutes(verbs.listings),
+  ]
+}

@@ -1,0 +1,113 @@
+/**
+ * The program's log: pretty lines on a terminal, one JSON object a line elsewhere. Values under names
+ * that carry secrets are replaced before they are written; of an error only what describes it is
+ * written, its causes included.
+ *
+ * A child logger keeps the level it was made with: make children for requests, not for components.
+ */
+import pino from 'pino'
+import pretty from 'pino-pretty'
+import type { LogFormat, LogLevel } from '../config/config.ts'
+import { limits } from '../config/limits.ts'
+
+export type Logger = pino.Logger
+
+export interface LogOptions {
+  readonly level: LogLevel
+  readonly format: LogFormat
+  /** Whether standard output is a terminal. */
+  readonly isTerminal: boolean
+}
+
+const stdout = 1
+const depthMax = 8
+
+export function createLogger({ level, format, isTerminal }: LogOptions): Logger {
+  const isPretty = format === 'pretty' || (format === 'auto' && isTerminal)
+  return makeLogger(level, isPretty ? prettyStream(isTerminal) : jsonStream())
+}
+
+/** Writes JSON lines to any destination. */
+export function makeLogger(level: LogLevel, destination: pino.DestinationStream): Logger {
+  return pino(
+    {
+      level: pinoLevel(level),
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }), log: withoutSecrets },
+      serializers: { err: (error: unknown) => describeError(error, depthMax) },
+    },
+    destination,
+  )
+}
+
+export function setLogLevel(log: Logger, level: LogLevel): void {
+  log.level = pinoLevel(level)
+}
+
+function pinoLevel(level: LogLevel): pino.LevelWithSilent {
+  return level === 'off' ? 'silent' : level
+}
+
+/** Asynchronous, so that a slow reader of the log does not hold up requests; flushed at exit. */
+function jsonStream(): pino.DestinationStream {
+  return pino.destination({ fd: stdout, sync: false, maxLength: limits.logBufferBytesMax })
+}
+
+/** In this thread: a worker would outlive what it logs for, or lose its last lines. */
+function prettyStream(colorize: boolean): pino.DestinationStream {
+  return pretty({ colorize, sync: true, destination: stdout, translateTime: 'SYS:HH:MM:ss.l' })
+}
+
+const secretName = /password|passwd|secret|authorization|token|cookie|^credentials$/i
+
+/** @returns `fields`, copied only where something had to be replaced. */
+function withoutSecrets(fields: Record<string, unknown>): Record<string, unknown> {
+  return redact(fields, depthMax)
+}
+
+function redact(fields: Record<string, unknown>, depth: number): Record<string, unknown> {
+  let copy = fields
+  for (const [name, value] of Object.entries(fields)) {
+    const clean = secretName.test(name) && isText(value) ? '[secret]' : redactInner(value, depth)
+    if (clean === value) continue
+    if (copy === fields) copy = { ...fields }
+    copy[name] = clean
+  }
+  return copy
+}
+
+function redactInner(value: unknown, depth: number): unknown {
+  if (typeof value !== 'object' || value === null || depth === 0) return value
+  const prototype: unknown = Object.getPrototypeOf(value)
+  if (prototype !== Object.prototype && prototype !== null) return value
+  return redact(value as Record<string, unknown>, depth - 1)
+}
+
+/** Counts and switches (`tokenTtlSeconds: 60`) are no secrets. */
+function isText(value: unknown): boolean {
+  return typeof value === 'string' || Array.isArray(value)
+}
+
+interface ErrorDescription {
+  readonly type: string
+  readonly message: string
+  readonly code?: unknown
+  readonly stack?: string
+  readonly cause?: ErrorDescription
+  readonly errors?: readonly ErrorDescription[]
+}
+
+/** An error's other fields may hold anything, a request with its headers for one; they stay out. */
+function describeError(error: unknown, depth: number): ErrorDescription {
+  if (!(error instanceof Error)) return { type: typeof error, message: String(error) }
+  const inner = (other: unknown) => describeError(other, depth - 1)
+  return {
+    type: error.name,
+    message: error.message,
+    ...('code' in error && { code: error.code }),
+    ...(error.stack !== undefined && { stack: error.stack }),
+    ...(depth > 0 && error.cause !== undefined && { cause: inner(error.cause) }),
+    ...(depth > 0 && error instanceof AggregateError && { errors: error.errors.map(inner) }),
+  }
+}

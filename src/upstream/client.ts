@@ -1,0 +1,162 @@
+/**
+ * The read side of any other registry, as verbs (distribution specification, "Pull" and "Content
+ * Discovery"). Manifests and small blobs are only returned when their bytes match their digest.
+ */
+import { limits } from '../config/limits.ts'
+import type { Digest } from '../oci/digest.ts'
+import type { RegistryHost } from '../oci/image-reference.ts'
+import type { Reference } from '../oci/reference.ts'
+import { isRepositoryName, type RepositoryName } from '../oci/repository-name.ts'
+import { isTag, type Tag } from '../oci/tag.ts'
+import { type BlobAnswer, readBlobAnswer } from './blob-answer.ts'
+import { UpstreamError } from './error.ts'
+import { discard, parseJson, readJson } from './exchange.ts'
+import {
+  acceptedManifests,
+  checkDigest,
+  readHead,
+  readManifest,
+  type UpstreamManifest,
+  type UpstreamManifestHead,
+} from './manifest-answer.ts'
+import { parseReferrers, referrersTag, type UpstreamReferrer } from './referrers.ts'
+import { RegistrySession, type RegistrySessionOptions } from './registry-session.ts'
+import type { Transport } from './transport.ts'
+
+export interface RegistryClientOptions extends Omit<RegistrySessionOptions, 'send'> {
+  /** The client disposes of it. */
+  readonly transport: Transport
+}
+
+export class RegistryClient implements AsyncDisposable {
+  readonly registry: RegistryHost
+  readonly #transport: Transport
+  readonly #session: RegistrySession
+
+  constructor(options: RegistryClientOptions) {
+    this.registry = options.registry
+    this.#transport = options.transport
+    this.#session = new RegistrySession({ ...options, send: options.transport.send })
+  }
+
+  /** @throws UpstreamError, of problem `content` when the bytes do not match a digest. */
+  async getManifest(
+    repository: RepositoryName,
+    reference: Reference,
+    signal: AbortSignal,
+  ): Promise<UpstreamManifest> {
+    const response = await this.#session.get(manifestRequest(repository, reference, signal))
+    return await readManifest(response, reference, signal)
+  }
+
+  /** Falls back to GET where HEAD is not supported or does not tell all that it should. */
+  async headManifest(
+    repository: RepositoryName,
+    reference: Reference,
+    signal: AbortSignal,
+  ): Promise<UpstreamManifestHead> {
+    const request = manifestRequest(repository, reference, signal)
+    const { response, failure } = await this.#session.send({ ...request, method: 'HEAD' })
+    const isSupported = response.status !== 405 && response.status !== 501
+    if (isSupported && response.status !== 200) throw await failure()
+    await discard(response)
+    const head = isSupported ? readHead(response, reference) : undefined
+    if (head !== undefined) return head
+    const manifest = await this.getManifest(repository, reference, signal)
+    const { mediaType, digest, bytes } = manifest
+    return { mediaType, digest, size: bytes.length, manifest }
+  }
+
+  /** A blob as it comes in; whether it has that digest is for the reader to find out. */
+  async getBlob(
+    repository: RepositoryName,
+    digest: Digest,
+    signal: AbortSignal,
+  ): Promise<BlobAnswer> {
+    const path = `/v2/${repository}/blobs/${digest}`
+    const response = await this.#session.get({ path, scope: pullScope(repository), signal })
+    return readBlobAnswer(response, signal)
+  }
+
+  /** A whole small blob, verified. @throws UpstreamError when it is larger than `bytesMax`. */
+  async readBlob(
+    repository: RepositoryName,
+    digest: Digest,
+    options: { readonly bytesMax: number; readonly signal: AbortSignal },
+  ): Promise<Uint8Array> {
+    await using blob = await this.getBlob(repository, digest, options.signal)
+    const bytes = await blob.readAll(options.bytesMax)
+    checkDigest(blob.url, bytes, digest)
+    return bytes
+  }
+
+  /** Names that are no tags to the specification are left out: nothing can be asked of them. */
+  async *listTags(
+    repository: RepositoryName,
+    signal: AbortSignal,
+  ): AsyncGenerator<Tag, void, undefined> {
+    const path = `/v2/${repository}/tags/list`
+    const pages = this.#session.listPages({ path, scope: pullScope(repository), signal })
+    for await (const page of pages) {
+      yield* textsOf(page['tags']).filter((name) => isTag(name))
+    }
+  }
+
+  /** Names that are no repositories to the specification are left out. */
+  async *listRepositories(signal: AbortSignal): AsyncGenerator<RepositoryName, void, undefined> {
+    const request = { path: '/v2/_catalog', scope: 'registry:catalog:*', signal }
+    for await (const page of this.#session.listPages(request)) {
+      yield* textsOf(page['repositories']).filter((name) => isRepositoryName(name))
+    }
+  }
+
+  /** What refers to a manifest: the API's first page, or the tag that stands in for the API. */
+  async listReferrers(
+    repository: RepositoryName,
+    digest: Digest,
+    signal: AbortSignal,
+  ): Promise<UpstreamReferrer[]> {
+    const path = `/v2/${repository}/referrers/${digest}`
+    try {
+      const response = await this.#session.get({ path, scope: pullScope(repository), signal })
+      return parseReferrers(await readJson(response, limits.manifestBytesMax, signal))
+    } catch (error) {
+      if (!isMissing(error)) throw error
+    }
+    try {
+      const { bytes } = await this.getManifest(repository, referrersTag(digest), signal)
+      return parseReferrers(parseJson(bytes))
+    } catch (error) {
+      if (!isMissing(error)) throw error
+      return []
+    }
+  }
+
+  /** Cuts off what is still in flight. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#transport[Symbol.asyncDispose]()
+  }
+}
+
+function manifestRequest(repository: RepositoryName, reference: Reference, signal: AbortSignal) {
+  return {
+    path: `/v2/${repository}/manifests/${reference}`,
+    scope: pullScope(repository),
+    accept: acceptedManifests,
+    signal,
+  }
+}
+
+function pullScope(repository: RepositoryName): string {
+  return `repository:${repository}:pull`
+}
+
+/** Distribution answers null for a repository whose tags are all deleted. */
+function textsOf(names: unknown): string[] {
+  return Array.isArray(names) ? names.filter((name) => typeof name === 'string') : []
+}
+
+/** Not there, or no such API. */
+function isMissing(error: unknown): boolean {
+  return error instanceof UpstreamError && [404, 405, 501].includes(error.status ?? 0)
+}

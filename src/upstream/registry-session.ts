@@ -1,0 +1,111 @@
+/**
+ * The layers of this folder put together for one registry: a request is retried, redirected,
+ * authorised and sent, in this order, and any status but 200 becomes an UpstreamError. Token
+ * requests go the same way, without the authorisation.
+ */
+import { limits } from '../config/limits.ts'
+import type { RegistryHost } from '../oci/image-reference.ts'
+import { Authorizer } from './authorization.ts'
+import type { Credentials } from './credentials.ts'
+import { Endpoint, type Scheme } from './endpoint.ts'
+import type { UpstreamError } from './error.ts'
+import {
+  contentError,
+  readJson,
+  type Send,
+  type UpstreamRequest,
+  type UpstreamResponse,
+} from './exchange.ts'
+import { nextPage } from './pagination.ts'
+import { type RealmPolicy, secureRealm } from './realm.ts'
+import { followingRedirects } from './redirect.ts'
+import { defaultRetryPolicy, retrying, type RetryPolicy } from './retry.ts'
+import { statusError } from './status-error.ts'
+import { systemTimer, type Timer } from './timer.ts'
+import { TokenSource } from './token-source.ts'
+
+export interface RegistrySessionOptions {
+  readonly registry: RegistryHost
+  /** The lowest layer. */
+  readonly send: Send
+  /** Tried in this order until one is answered; `['https']` unless plain http was asked for. */
+  readonly schemes?: readonly Scheme[]
+  readonly credentials?: Credentials | undefined
+  readonly realmPolicy?: RealmPolicy
+  readonly retryPolicy?: RetryPolicy
+  readonly timer?: Timer
+  readonly random?: () => number
+}
+
+export interface SessionRequest {
+  readonly method?: 'GET' | 'HEAD'
+  /** On the registry, with its query. */
+  readonly path: string
+  readonly scope: string
+  readonly accept?: string
+  readonly signal: AbortSignal
+}
+
+export class RegistrySession {
+  readonly #endpoint: Endpoint
+  readonly #timer: Timer
+  readonly #send: Send
+
+  constructor(options: RegistrySessionOptions) {
+    const { send, timer = systemTimer, random = Math.random } = options
+    const retry = { policy: options.retryPolicy ?? defaultRetryPolicy, timer, random }
+    const unauthorized = followingRedirects(send)
+    this.#timer = timer
+    this.#endpoint = new Endpoint(options.registry, options.schemes ?? ['https'], unauthorized)
+    const authorizer = new Authorizer({
+      send,
+      endpoint: this.#endpoint,
+      tokens: new TokenSource(retrying(unauthorized, retry), timer),
+      credentials: options.credentials,
+      realmPolicy: options.realmPolicy ?? secureRealm,
+    })
+    this.#send = retrying(followingRedirects(authorizer.send), retry)
+  }
+
+  /** The answer, whatever its status, and how to make an error of it. */
+  async send(
+    request: SessionRequest,
+  ): Promise<{ response: UpstreamResponse; failure: () => Promise<UpstreamError> }> {
+    const sent = await this.#complete(request)
+    const response = await this.#send(sent)
+    return {
+      response,
+      failure: async () => await statusError(sent, response, this.#timer.now()),
+    }
+  }
+
+  /** @throws UpstreamError for any status but 200. */
+  async get(request: SessionRequest): Promise<UpstreamResponse> {
+    const { response, failure } = await this.send(request)
+    if (response.status !== 200) throw await failure()
+    return response
+  }
+
+  /** The JSON documents of a paged list, each fetched when it is asked for. */
+  async *listPages(
+    request: SessionRequest,
+  ): AsyncGenerator<Record<string, unknown>, void, undefined> {
+    let path = `${request.path}?n=${limits.upstreamPageEntries}`
+    for (let pages = 1; ; pages++) {
+      const response = await this.get({ ...request, path })
+      yield await readJson(response, limits.upstreamPageBytesMax, request.signal)
+      const next = nextPage(response)
+      if (next === undefined) return
+      if (pages === limits.upstreamPagesMax) {
+        throw contentError(response.url, `its list has more than ${pages} pages`)
+      }
+      path = next
+    }
+  }
+
+  async #complete(request: SessionRequest): Promise<UpstreamRequest> {
+    const { method = 'GET', path, scope, accept, signal } = request
+    const url = new URL(path, await this.#endpoint.getOrigin(signal))
+    return { method, url, headers: accept === undefined ? {} : { accept }, scope, signal }
+  }
+}
