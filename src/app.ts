@@ -8,6 +8,7 @@ import { toBlockList } from './config/address-range.ts'
 import type { Config } from './config/config.ts'
 import { limits } from './config/limits.ts'
 import { version } from './config/version.ts'
+import type { LastReload } from './config/watch.ts'
 import { Cors } from './http/cors.ts'
 import { Dispatcher, type DispatcherSettings } from './http/dispatcher.ts'
 import { Listener } from './http/listener.ts'
@@ -58,7 +59,7 @@ export class App {
   }
 
   /** @throws StartError when something outside the program keeps it from starting. */
-  static async start(config: Config, log: Logger): Promise<App> {
+  static async start(config: Config, log: Logger, reloads: Reloads): Promise<App> {
     await using resources = new AsyncDisposableStack()
     const directory = resources.use(await DataDirectory.open(config.dataDir))
     const { layout } = directory
@@ -80,7 +81,7 @@ export class App {
       { clock, signingKey: signing.key },
       accessSettings(config),
     )
-    const served = await serve({ config, log, stores, authenticator })
+    const served = await serve({ config, log, reloads, stores, authenticator })
     resources.use(served.expiry)
     return new App({ ...served, authenticator, resources: resources.move() })
   }
@@ -104,15 +105,21 @@ export class App {
   }
 }
 
+/** Whoever reloads the configuration says how it went. */
+interface Reloads {
+  readonly lastReload: LastReload
+}
+
 interface Foundation {
   readonly config: Config
   readonly log: Logger
+  readonly reloads: Reloads
   readonly stores: Stores
   readonly authenticator: Authenticator
 }
 
 async function serve(foundation: Foundation): Promise<Omit<Parts, 'authenticator' | 'resources'>> {
-  const { config, log, stores, authenticator } = foundation
+  const { config, log, reloads, stores, authenticator } = foundation
   const { metadata, clock } = stores
   const uploads = new Uploads(stores, { digestersMax: limits.uploadDigestersMax })
   const leftovers = await uploads.removeLeftovers()
@@ -121,6 +128,7 @@ async function serve(foundation: Foundation): Promise<Omit<Parts, 'authenticator
     version,
     countContent: () => metadata.countContent(),
     countHoldsSeconds: limits.contentCountHoldsSeconds,
+    lastReload: () => reloads.lastReload,
   })
   const health = new Health(stores, { holdsSeconds: limits.readinessHoldsSeconds })
   const verbs = {

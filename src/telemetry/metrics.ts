@@ -16,6 +16,14 @@ interface Source {
   readonly countContent: () => Promise<ContentCounts>
   /** Counting reads whole indexes, so an answer holds this long. */
   readonly countHoldsSeconds: number
+  readonly lastReload: () => LastReload
+}
+
+/** The last attempt to load the configuration, the one at start included. */
+interface LastReload {
+  /** Milliseconds since 1970. */
+  readonly at: number
+  readonly ok: boolean
 }
 
 export class Metrics {
@@ -25,7 +33,6 @@ export class Metrics {
   readonly received: Counter<'route'>
   readonly sent: Counter<'route'>
   readonly inFlight: Gauge
-  readonly reloads: Counter<'outcome'>
 
   constructor(source: Source) {
     const registers = [this.#registry]
@@ -60,12 +67,6 @@ export class Metrics {
       help: 'Requests that are being answered',
       registers,
     })
-    this.reloads = new Counter({
-      name: 'trow_config_reloads_total',
-      help: 'Reloads of the configuration; a failed one leaves the previous configuration in force',
-      labelNames: ['outcome'],
-      registers,
-    })
     new Gauge({
       name: 'trow_build_info',
       help: 'Always 1; the label says which version runs',
@@ -73,6 +74,7 @@ export class Metrics {
       registers,
     }).set({ version: source.version }, 1)
     registerContentGauges(registers, source)
+    registerReloadGauges(registers, source)
   }
 
   get contentType(): string {
@@ -115,4 +117,20 @@ function registerContentGauges(registers: Registry[], source: Source): void {
       },
     })
   }
+}
+
+/** A broken configuration file is easily overlooked: the one before it stays in force. */
+function registerReloadGauges(registers: Registry[], { lastReload }: Source): void {
+  const success: Gauge = new Gauge({
+    name: 'trow_config_last_reload_successful',
+    help: 'Whether the last load of the configuration succeeded; if not, the one before is in force',
+    registers,
+    collect: () => success.set(lastReload().ok ? 1 : 0),
+  })
+  const at: Gauge = new Gauge({
+    name: 'trow_config_last_reload_timestamp_seconds',
+    help: 'When the configuration was last loaded, successfully or not',
+    registers,
+    collect: () => at.set(lastReload().at / 1000),
+  })
 }
