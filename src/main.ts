@@ -39,9 +39,9 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 })
 
 try {
-  await runProgram(process.argv.slice(2), host, async (config, log) => {
+  await runProgram(process.argv.slice(2), host, async (...args) => {
     const { App } = await import('./app.ts')
-    return App.start(config, log)
+    return App.start(...args)
   })
 } catch (error) {
   fail(error)

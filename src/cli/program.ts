@@ -9,6 +9,8 @@ import { tlsPairDefault } from '../config/settings.ts'
 import { version } from '../config/version.ts'
 import { check } from './check.ts'
 import type { Host } from './host.ts'
+import { inspectCommand } from './inspect.ts'
+import { lsCommand } from './ls.ts'
 import { serve, type StartApp } from './serve.ts'
 import { addSettingOptions, readFlags } from './setting-options.ts'
 
@@ -54,6 +56,9 @@ function makeProgram(host: Host, startApp: StartApp): Command {
     .action(async (_: unknown, command: Command) => {
       await check({ flags: readFlags(command), environment: host.environment }, host)
     })
+  for (const command of [lsCommand(), inspectCommand()]) {
+    program.addCommand(command.copyInheritedSettings(program))
+  }
   return program
 }
 
@@ -61,6 +66,7 @@ function makeProgram(host: Host, startApp: StartApp): Command {
 function helpFor(program: Command): Partial<Help> {
   const standard = new Help()
   return {
+    minWidthToWrap: 30,
     optionTerm: (option) => (option.long === '--tls' ? '--tls[=<cert,key>]' : option.flags),
     visibleOptions: (command) => {
       const own = standard.visibleOptions(command)

@@ -40,7 +40,7 @@ export async function serve(sources: ConfigSources, host: Host, startApp: StartA
     isTerminal: host.isTerminal,
   })
   host.onFatal((error) => log.fatal({ err: error }, 'unexpected error, exiting'))
-  for (const warning of [...warnings, ...laterSections(config)]) log.warn({}, warning)
+  for (const warning of warnings) log.warn({}, warning)
 
   const stopSignal = nextStopSignal(host, log)
   using watcher = new ConfigWatcher({ initial, load: () => loadConfig(sources), log })
@@ -53,7 +53,6 @@ export async function serve(sources: ConfigSources, host: Host, startApp: StartA
   watcher.start((next) => {
     app.reload(next)
     setLogLevel(log, next.logLevel)
-    for (const warning of laterSections(next)) log.warn({}, warning)
   })
   log.info({ address: app.address }, 'ready')
 
@@ -81,17 +80,4 @@ function nextStopSignal(host: Host, log: Logger): Promise<NodeJS.Signals> {
     })
   }
   return promise
-}
-
-/** Whoever relies on these sections must not be left to think that they work. */
-function laterSections({ registryProxies, imageValidation }: Config): string[] {
-  const { registries, offline, maxSizeBytes } = registryProxies
-  const hasProxies = registries.length > 0 || offline || maxSizeBytes !== undefined
-  const sections = [
-    ...(hasProxies ? ['registry_proxies'] : []),
-    ...(imageValidation === undefined ? [] : ['image_validation']),
-  ]
-  return sections.map(
-    (name) => `${name} is configured and valid, but this version does not act on it yet`,
-  )
 }

@@ -93,8 +93,9 @@ export const limits = {
   uploadIdleSecondsMin: 1,
   uploadIdleSecondsMax: 365 * 24 * 3600,
   shutdownGraceSecondsMax: 3600,
-  /** Log lines waiting for a slow reader; what does not fit is dropped and counted. */
+  /** Log lines waiting for a slow reader; what does not fit is dropped. */
   logBufferBytesMax: 16 * MiB,
+  /** A changed file is loaded when it looks the same at two polls. */
   configPollSeconds: 2,
 
   // -- upstream

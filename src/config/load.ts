@@ -17,11 +17,11 @@ import {
   type Layer,
   locateSetting,
   mergeLayers,
-  type Tree,
   valueAt,
 } from './layer.ts'
 import { limits } from './limits.ts'
 import { configSchema } from './schema.ts'
+import { configWarnings } from './warnings.ts'
 import {
   type Environment,
   environmentSource,
@@ -71,12 +71,19 @@ export async function loadConfig(sources: ConfigSources): Promise<LoadedConfig> 
     ...read.problems.map(({ path, message }) => `${locateSetting(layers, path)?.text}: ${message}`),
   ]
   if (problems.length > 0) throw new ConfigError(problems, reader.fingerprints)
+  const config = makeConfig(
+    configSchema.parse(merged),
+    (path) => read.contents.get(formatPath(path)),
+    [...reader.fingerprints.keys()],
+  )
   return {
-    config: makeConfig(configSchema.parse(merged), (path) => read.contents.get(formatPath(path)), [
-      ...reader.fingerprints.keys(),
-    ]),
+    config,
     dryRun: (flags.extra.get('--dry-run') ?? environment.extra.get('--dry-run')) === true,
-    warnings: [...unknownVariables(sources.environment), ...read.warnings, ...oddities(merged)],
+    warnings: [
+      ...unknownVariables(sources.environment),
+      ...read.warnings,
+      ...configWarnings(config),
+    ],
     fingerprints: reader.fingerprints,
     origin: (path) => locateSetting(layers, path)?.source,
   }
@@ -126,11 +133,4 @@ function rustLogLayer(environment: Environment): Layer {
     tree: level === undefined ? {} : { log_level: level },
     locate: () => ({ source: 'RUST_LOG', text: 'RUST_LOG', order: 0 }),
   }
-}
-
-function oddities(merged: Tree): string[] {
-  const hasUser = (valueAt(merged, ['auth', 'user']) ?? null) !== null
-  return valueAt(merged, ['auth', 'anonymous_pull']) === true && !hasUser
-    ? ['anonymous pull is on but no user is set: everybody may pull, push and delete']
-    : []
 }

@@ -134,7 +134,3 @@ export function longFlag(setting: Setting): string {
 export function environmentName(setting: Setting): string {
   return `TROW_${longFlag(setting).slice(2).replaceAll('-', '_').toUpperCase()}`
 }
-
-export function findSetting(flag: string): Setting | undefined {
-  return settings.find((setting) => longFlag(setting) === flag)
-}

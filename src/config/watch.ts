@@ -36,6 +36,8 @@ export class ConfigWatcher implements Disposable {
   #current: Config
   #watched: Fingerprints
   #lastReload: LastReload
+  /** How the files looked at the last poll. */
+  #lastLooks = ''
   #queue: Promise<void> = Promise.resolve()
   #timer: NodeJS.Timeout | undefined
   #isDisposed = false
@@ -79,13 +81,21 @@ export class ConfigWatcher implements Disposable {
     clearTimeout(this.#timer)
   }
 
-  /** Loads again if a file has changed since it was last read. */
+  /**
+   * Loads again if a file has changed since it was last read, and looks as it did at the poll before:
+   * a file that is being written, emptied for a moment, must not open the registry to everybody.
+   */
   async poll(): Promise<void> {
+    const looks: string[] = []
     const changed: string[] = []
     for (const [path, before] of this.#watched) {
-      if ((await fingerprint(path)) !== before) changed.push(path)
+      const now = await fingerprint(path)
+      looks.push(now)
+      if (now !== before) changed.push(path)
     }
-    if (changed.length > 0) await this.reload(`changed: ${changed.join(', ')}`)
+    const isSettled = looks.join() === this.#lastLooks
+    this.#lastLooks = looks.join()
+    if (changed.length > 0 && isSettled) await this.reload(`changed: ${changed.join(', ')}`)
   }
 
   /** Loads again, after reloads that are under way. Never rejects. */
