@@ -12,7 +12,7 @@ import { parseAuthorization } from './basic.ts'
 import { ChallengeError, formatChallenges } from './challenge.ts'
 import type { Challenge, ChallengeOptions } from './challenge.ts'
 import { LoginThrottle } from './login-throttle.ts'
-import type { AuthenticatedPrincipal } from './principal.ts'
+import { anonymousName, type AuthenticatedPrincipal } from './principal.ts'
 import type { TokenRequest } from './token-request.ts'
 import { refreshTokenTtlSeconds, Tokens } from './token.ts'
 
@@ -99,7 +99,8 @@ export class Authenticator {
     const principal = await this.authenticate(authorization, clientAddress)
     const isEnough = principal.kind === 'user' || !access.loginRequired
     if (isEnough && principal.kind !== 'token') return principal
-    throw new ChallengeError({ schemes: ['basic'] }, 'a token is given for user name and password')
+    const message = principal.kind === 'token' ? 'a token is no login; use the password' : undefined
+    throw new ChallengeError({ schemes: ['basic'] }, message)
   }
 
   /** @throws ChallengeError when a login may help, OciError DENIED when it does not. */
@@ -107,9 +108,10 @@ export class Authenticator {
     if (principal.allows(scope)) return
     if (principal.kind === 'anonymous') throw new ChallengeError({ scope })
     if (principal.kind === 'token') {
+      const message = `the token does not allow this; it takes one for ${formatScope(scope)}`
       throw new ChallengeError(
         { scope, error: 'insufficient_scope' },
-        `the token does not allow this; it takes one for ${formatScope(scope)}`,
+        principal.name === anonymousName ? undefined : message,
       )
     }
     throw new OciError('DENIED', { detail: { scope: formatScope(scope) } })

@@ -71,14 +71,10 @@ export class LoginThrottle {
   }
 
   #find(address: string): Window | undefined {
-    const network = networkOf(address)
-    const window = this.#windows.get(network)
+    const window = this.#windows.get(networkOf(address))
     if (window === undefined) return undefined
-    if (this.#clock.now() - window.startedAt < limits.loginFailureWindowSeconds * 1000) {
-      return window
-    }
-    this.#windows.delete(network)
-    return undefined
+    const age = this.#clock.now() - window.startedAt
+    return age < limits.loginFailureWindowSeconds * 1000 ? window : undefined
   }
 
   #open(address: string): Window {

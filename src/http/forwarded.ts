@@ -93,7 +93,7 @@ function toldByOlderHeaders(headers: IncomingHttpHeaders, directHost: string | u
   const proto = parseProto(list(headers['x-forwarded-proto'])[0])
   const host = parseHost(list(headers['x-forwarded-host'])[0])
   const port = parsePort(list(headers['x-forwarded-port'])[0])
-  return { proto, host: withPort(host ?? (port && directHost), port) ?? host }
+  return { proto, host: withPort(host ?? (port && directHost), port) }
 }
 
 /** 80 and 443 are left out: proxies that chain confuse them, and a URL needs neither. */
@@ -126,7 +126,7 @@ export function parseHost(value: string | undefined): string | undefined {
 export type ForwardedElement = ReadonlyMap<string, string>
 
 const parameter =
-  /[ \t]*(?:([!#$%&'*+.^_`|~0-9a-z-]+)=(?:([!#$%&'*+.^_`|~0-9a-z-]+)|"((?:[^"\\]|\\.)*)"))?[ \t]*([;,]|$)/iy
+  /[ \t]*(?:([!#$%&'*+.^_`|~0-9a-z-]+)=(?:([!#$%&'*+.^_`|~0-9a-z-]+)|"((?:[^"\\]|\\.)*)")[ \t]*)?([;,]|$)/iy
 
 /** @returns undefined unless all of the value is as RFC 7239, 4, has it. */
 export function parseForwarded(value: string | undefined): ForwardedElement[] | undefined {

@@ -7,6 +7,8 @@ import { isIPv4, isIPv6 } from 'node:net'
 /** @returns undefined for text that is no IP address; brackets and ports are not part of one. */
 export function parseAddress(text: string): string | undefined {
   if (isIPv4(text)) return text
+  // As a socket that listens on [::] has it, on every request.
+  if (text.startsWith('::ffff:') && isIPv4(text.slice(7))) return text.slice(7)
   if (!isIPv6(text)) return undefined
   const groups = ipv6Groups(text)
   const [high = 0, low = 0] = groups.slice(6)
