@@ -4,6 +4,7 @@
  * a thread of the pool that also writes blobs, and at most `waitingMax` more wait for their turn.
  */
 import { argon2, argon2Sync } from 'node:crypto'
+import { limits } from '../config/limits.ts'
 import { OciError } from '../oci/errors.ts'
 
 export interface Argon2Options {
@@ -11,8 +12,10 @@ export interface Argon2Options {
   readonly waitingMax: number
 }
 
-/** Four runs hold 76 MiB; 64 waiting ones are answered within a second. */
-const optionsDefault: Argon2Options = { runsMax: 4, waitingMax: 64 }
+const optionsDefault: Argon2Options = {
+  runsMax: limits.argon2RunsMax,
+  waitingMax: limits.argon2WaitingMax,
+}
 
 function parameters(message: Buffer, nonce: Buffer) {
   return { message, nonce, memory: 19_456, passes: 2, parallelism: 1, tagLength: 32 }

@@ -14,7 +14,7 @@ import type { Challenge, ChallengeOptions } from './challenge.ts'
 import { LoginThrottle } from './login-throttle.ts'
 import { anonymousName, type AuthenticatedPrincipal } from './principal.ts'
 import type { TokenRequest } from './token-request.ts'
-import { refreshTokenTtlSeconds, Tokens } from './token.ts'
+import { Tokens } from './token.ts'
 
 export interface AuthenticatorDependencies {
   /** Milliseconds since 1970, for tokens. */
@@ -166,7 +166,11 @@ export class Authenticator {
     }
     if (!options.offline || fingerprint === undefined) return issued
     const refreshClaims = { ...identity, access: [] }
-    const refresh = await this.#tokens.issue('refresh', refreshClaims, refreshTokenTtlSeconds)
+    const refresh = await this.#tokens.issue(
+      'refresh',
+      refreshClaims,
+      limits.refreshTokenTtlSeconds,
+    )
     return { ...issued, refresh_token: refresh }
   }
 

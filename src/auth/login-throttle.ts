@@ -15,11 +15,6 @@ import { LruCache } from '../lib/lru-cache.ts'
 import { networkOf } from '../lib/ip-address.ts'
 import { OciError } from '../oci/errors.ts'
 
-/** Different credentials of one slowed address before nothing of it passes. */
-export const loginGuessesMax = 100
-/** Refused credentials that are remembered, so that the same one is not counted twice. */
-const refusedCredentialsMax = 10_000
-
 interface Window {
   readonly startedAt: number
   failures: number
@@ -31,7 +26,7 @@ export type ThrottleState = 'open' | 'slowed' | 'closed'
 export class LoginThrottle {
   readonly #clock: { now(): number }
   readonly #windows = new LruCache<string, Window>({ entriesMax: limits.loginAddressesMax })
-  readonly #refused = new LruCache<string, true>({ entriesMax: refusedCredentialsMax })
+  readonly #refused = new LruCache<string, true>({ entriesMax: limits.refusedCredentialsMax })
 
   /** @param clock milliseconds that only go forward. */
   constructor(clock: { now(): number }) {
@@ -41,7 +36,7 @@ export class LoginThrottle {
   state(address: string): ThrottleState {
     const window = this.#find(address)
     if (window === undefined || window.failures < limits.loginFailuresMax) return 'open'
-    return window.guesses < loginGuessesMax ? 'slowed' : 'closed'
+    return window.guesses < limits.loginGuessesMax ? 'slowed' : 'closed'
   }
 
   /**

@@ -12,10 +12,6 @@ import { formatScope, parseScope, type Scope } from '../oci/scope.ts'
 
 /** Name of this service in challenges and token requests; Trow has always had it. */
 export const tokenService = 'trow_registry'
-/** A login that asked to stay: as long as it takes to come back from a holiday. */
-export const refreshTokenTtlSeconds = 30 * 24 * 3600
-/** Verified tokens that need no second look at their signature. */
-const verifiedTokensMax = 1_000
 
 const issuer = 'trow'
 const algorithm = 'HS256'
@@ -50,7 +46,9 @@ export interface TokensOptions {
 export class Tokens {
   readonly #clock: { now(): number }
   readonly #key: KeyObject
-  readonly #verified = new LruCache<string, VerifiedClaims>({ entriesMax: verifiedTokensMax })
+  readonly #verified = new LruCache<string, VerifiedClaims>({
+    entriesMax: limits.verifiedTokensMax,
+  })
 
   constructor({ clock, signingKey }: TokensOptions) {
     this.#clock = clock

@@ -4,9 +4,7 @@
  * credentials of whoever looks at it.
  */
 import type { IncomingHttpHeaders } from 'node:http'
-
-/** How long a browser may go on without asking again; none keeps it for more than a day. */
-const maxAgeSeconds = 86_400
+import { limits } from '../config/limits.ts'
 
 const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
 
@@ -76,7 +74,7 @@ export class Cors {
       ...allowed,
       'Access-Control-Allow-Methods': methods.join(', '),
       'Access-Control-Allow-Headers': requestHeaders.join(', '),
-      'Access-Control-Max-Age': String(maxAgeSeconds),
+      'Access-Control-Max-Age': String(limits.corsMaxAgeSeconds),
     }
   }
 

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { LoginThrottle, loginGuessesMax } from '../../../src/auth/login-throttle.ts'
+import { LoginThrottle } from '../../../src/auth/login-throttle.ts'
 import { limits } from '../../../src/config/limits.ts'
 
 const windowMs = limits.loginFailureWindowSeconds * 1000
@@ -51,9 +51,9 @@ test('a failure that was none is taken back', () => {
 test('a client that repeats one wrong credential never closes its address, one that guesses does', () => {
   const { clock, throttle, fail } = setUp()
   fail('192.0.2.1')
-  for (let i = 0; i < 10 * loginGuessesMax; i += 1) throttle.refuse('192.0.2.1', 'the same')
+  for (let i = 0; i < 10 * limits.loginGuessesMax; i += 1) throttle.refuse('192.0.2.1', 'the same')
   assert.equal(throttle.state('192.0.2.1'), 'slowed')
-  for (let i = 0; i < loginGuessesMax - 1; i += 1) throttle.refuse('192.0.2.1', `guess ${i}`)
+  for (let i = 0; i < limits.loginGuessesMax - 1; i += 1) throttle.refuse('192.0.2.1', `guess ${i}`)
   assert.equal(throttle.state('192.0.2.1'), 'closed')
   clock.ms += windowMs
   assert.equal(throttle.state('192.0.2.1'), 'open')

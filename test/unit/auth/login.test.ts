@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Credentials } from '../../../src/auth/basic.ts'
-import { LoginThrottle, loginGuessesMax } from '../../../src/auth/login-throttle.ts'
+import { LoginThrottle } from '../../../src/auth/login-throttle.ts'
 import { Login } from '../../../src/auth/login.ts'
 import { limits } from '../../../src/config/limits.ts'
 import { OciError } from '../../../src/oci/errors.ts'
@@ -94,7 +94,7 @@ test('a bad client does not lock out the good ones that share its address', asyn
   const { login, failOften } = setUp()
   assert.equal(await login.verify(right, address), true)
   await failOften()
-  for (let i = 0; i < 10 * loginGuessesMax; i += 1) {
+  for (let i = 0; i < 10 * limits.loginGuessesMax; i += 1) {
     await assert.rejects(login.verify(credentials('stale'), address), tooMany)
   }
   assert.equal(await login.verify(right, address), true)
@@ -104,7 +104,7 @@ test('guessing on gets no answer to whether a guess is right', async () => {
   const { login, failOften } = setUp()
   assert.equal(await login.verify(right, '198.51.100.1'), true)
   await failOften()
-  for (let i = 0; i < loginGuessesMax; i += 1) {
+  for (let i = 0; i < limits.loginGuessesMax; i += 1) {
     await assert.rejects(login.verify(credentials(`guess ${i}`), address), tooMany)
   }
   await assert.rejects(login.verify(right, address), tooMany)
