@@ -82,11 +82,14 @@ export function parseRepositoryIn(registry: RegistryHost, text: string): Reposit
   return parseRepositoryName(isOfficial ? `library/${text}` : text)
 }
 
-/** The first segment is a host only if it could be no segment of a repository, or `localhost`. */
+/**
+ * The first segment is a host if it has a dot or a colon, or is `localhost`. Distribution also takes
+ * capitals for a host, whose lower-case form would then be read as something else.
+ */
 function splitHost(name: string): { host: string; path: string } {
   const slash = name.indexOf('/')
   const first = name.slice(0, Math.max(slash, 0))
-  const isHost = /[.:]/.test(first) || first === 'localhost' || first !== first.toLowerCase()
+  const isHost = /[.:]/.test(first) || first.toLowerCase() === 'localhost'
   return slash >= 0 && isHost
     ? { host: first, path: name.slice(slash + 1) }
     : { host: dockerHub, path: name }

@@ -61,7 +61,10 @@ export class Endpoint {
         return this.#origin
       } catch (error) {
         signal.throwIfAborted()
-        failure ??= networkError(origin, error)
+        const problem = networkError(origin, error)
+        // Whoever cannot prove who they are is not to be met without any proof either.
+        if (problem.problem === 'certificate') throw problem
+        failure ??= problem
       }
     }
     if (failure !== undefined) throw failure

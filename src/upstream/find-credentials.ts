@@ -70,9 +70,13 @@ async function readBounded(path: string): Promise<string | undefined> {
   const bytesMax = limits.credentialFileBytesMax
   try {
     await using file = await open(path)
-    const { bytesRead, buffer } = await file.read({ buffer: Buffer.alloc(bytesMax + 1) })
-    if (bytesRead > bytesMax) throw new CredentialsError(`${path} has more than ${bytesMax} bytes`)
-    return buffer.toString('utf8', 0, bytesRead)
+    const chunks: Buffer[] = []
+    const stream = file.createReadStream({ end: bytesMax, autoClose: false })
+    for await (const chunk of stream) chunks.push(chunk as Buffer)
+    const bytes = Buffer.concat(chunks)
+    if (bytes.length > bytesMax)
+      throw new CredentialsError(`${path} has more than ${bytesMax} bytes`)
+    return bytes.toString()
   } catch (cause) {
     if (cause instanceof CredentialsError) throw cause
     const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''

@@ -55,7 +55,9 @@ function problemOf(code: string): UpstreamProblem {
 }
 
 function describe(host: string, problem: UpstreamProblem, code: string, error: unknown): string {
-  const reason = error instanceof Error ? error.message : String(error)
+  // Node appends advice about its own flags.
+  const text = error instanceof Error ? error.message : String(error)
+  const reason = text.replace(/; if the root CA is installed locally.*$/s, '')
   const descriptions: Partial<Record<UpstreamProblem, string>> = {
     unresolved: `the host of ${host} was not found (${code})`,
     refused: `${host} refused the connection`,

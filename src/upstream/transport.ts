@@ -23,7 +23,6 @@ export interface TransportOptions {
 export class Transport implements AsyncDisposable {
   readonly #agent: Agent
 
-  /** @throws when an authority is no certificate. */
   constructor(options: TransportOptions = {}) {
     const { authorities = [], verifyCertificates = true } = options
     // One context for all connections: parsing the authorities takes longer than a handshake.

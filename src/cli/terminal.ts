@@ -1,0 +1,44 @@
+/**
+ * Where a command that talks to people reads and writes: the process's own streams, or a test's.
+ * Colours appear only on a terminal whose user has not turned them off (NO_COLOR).
+ */
+import { homedir } from 'node:os'
+import { styleText } from 'node:util'
+
+export interface Terminal {
+  readonly environment: NodeJS.ProcessEnv
+  readonly homeDirectory: string
+  /** Characters a line of standard error has; undefined when it is no terminal. */
+  readonly errorColumns: number | undefined
+  write(content: string | Uint8Array): void
+  writeError(text: string): void
+  /** Standard input up to its end, or to one byte over `bytesMax`. */
+  readInput(bytesMax: number): Promise<Buffer>
+  emphasize(text: string): string
+  dim(text: string): string
+}
+
+export const processTerminal: Terminal = {
+  environment: process.env,
+  homeDirectory: homedir(),
+  get errorColumns() {
+    // Some terminals do not know their size.
+    return process.stderr.isTTY ? process.stderr.columns || 80 : undefined
+  },
+  write: (content) => void process.stdout.write(content),
+  writeError: (text) => void process.stderr.write(text),
+  readInput: async (bytesMax) => await readUpTo(process.stdin, bytesMax + 1),
+  emphasize: (text) => styleText('bold', text, { stream: process.stdout }),
+  dim: (text) => styleText('dim', text, { stream: process.stdout }),
+}
+
+async function readUpTo(stream: AsyncIterable<Buffer>, bytesMax: number): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of stream) {
+    chunks.push(chunk)
+    size += chunk.length
+    if (size >= bytesMax) break
+  }
+  return Buffer.concat(chunks).subarray(0, bytesMax)
+}

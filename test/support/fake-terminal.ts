@@ -1,0 +1,35 @@
+// A terminal that keeps what is written to it.
+
+import type { Terminal } from '../../src/cli/terminal.ts'
+
+export class FakeTerminal implements Terminal {
+  readonly environment = {}
+  readonly homeDirectory = '/nonexistent'
+  readonly errorColumns: number | undefined
+  output = ''
+  errors = ''
+
+  constructor(errorColumns?: number) {
+    this.errorColumns = errorColumns
+  }
+
+  write(content: string | Uint8Array): void {
+    this.output += typeof content === 'string' ? content : Buffer.from(content).toString()
+  }
+
+  writeError(text: string): void {
+    this.errors += text
+  }
+
+  async readInput(): Promise<Buffer> {
+    return Buffer.alloc(0)
+  }
+
+  emphasize(text: string): string {
+    return text
+  }
+
+  dim(text: string): string {
+    return text
+  }
+}
