@@ -150,7 +150,7 @@ async function serve(foundation: Foundation): Promise<Omit<Parts, 'authenticator
     { router, authenticator, metrics, log },
     dispatcherSettings(config),
   )
-  const { listener, address } = await listen(config, dispatcher)
+  const { listener, address } = await listen(config, dispatcher, log)
   const expiry = new UploadExpiry({ uploads, clock, log }, config.uploadIdleSeconds, {
     intervalSeconds: limits.uploadExpiryIntervalSeconds,
     perRunMax: limits.uploadsExpiredPerRunMax,
@@ -161,11 +161,13 @@ async function serve(foundation: Foundation): Promise<Omit<Parts, 'authenticator
 async function listen(
   config: Config,
   dispatcher: Dispatcher,
+  log: Logger,
 ): Promise<{ listener: Listener; address: string }> {
   const { tls } = config
   const listener = new Listener(
     (request, response, awaitsContinue) =>
       void dispatcher.dispatch(request, response, awaitsContinue),
+    log,
     tls && { cert: tls.cert, key: tls.key.reveal() },
   )
   return { listener, address: await listener.listen(config.bind) }
@@ -173,6 +175,7 @@ async function listen(
 
 function dispatcherSettings(config: Config): DispatcherSettings {
   return {
+    hostnames: config.hostnames,
     trustedProxies: toBlockList(config.trustedProxies),
     cors: new Cors(config.cors),
   }

@@ -31,6 +31,7 @@ interface Parts {
 
 /** What a reload can change. */
 export interface DispatcherSettings {
+  readonly hostnames: readonly string[]
   readonly trustedProxies: BlockList
   readonly cors: Cors
 }
@@ -137,6 +138,7 @@ export class Dispatcher {
 
   async #handle(served: Served): Promise<Reply> {
     const { request, client } = served
+    requireHost(request)
     const { path, query } = splitTarget(request.url ?? '/')
     const match = this.#parts.router.match(path)
     if (match === undefined) throw new OciError('NOT_FOUND')
@@ -155,6 +157,7 @@ export class Dispatcher {
       body: served.body,
       clientAddress: client.clientAddress,
       origin,
+      hostnames: this.#settings.hostnames,
       locationBase: client.external ? origin : '',
     })
   }
@@ -197,6 +200,12 @@ const knownMethods: readonly string[] = ['GET', 'HEAD', 'PUT', 'POST', 'PATCH', 
 
 /** nginx's code for a client that went away before it was answered. */
 const clientClosedRequest = 499
+
+/** RFC 9112, 3.2. HTTP/1.0 has no Host. @throws OciError UNKNOWN */
+function requireHost({ headers, httpVersion }: IncomingMessage): void {
+  if (headers.host !== undefined || httpVersion !== '1.1') return
+  throw new OciError('UNKNOWN', { status: 400, message: 'the request has no Host header' })
+}
 
 /** @throws OciError UNSUPPORTED with the methods that there are. */
 function endpointOf(route: Route, method: string): Endpoint {

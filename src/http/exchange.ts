@@ -20,6 +20,8 @@ export interface Exchange {
   readonly clientAddress: string
   /** `https://registry.example`: as the client sees this registry. */
   readonly origin: string
+  /** `HOST[:PORT]`: what this registry is called by its configuration. */
+  readonly hostnames: readonly string[]
   /** Put before a path in a Location header: empty (relative), or the origin a trusted proxy told. */
   readonly locationBase: string
 }

@@ -8,7 +8,8 @@ import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { limits } from '../config/limits.ts'
 import { StartError } from '../lib/start-error.ts'
-import { errorBody } from './error-response.ts'
+import type { Log } from '../registry/request-context.ts'
+import { refuse } from './refusal.ts'
 
 export interface Certificate {
   /** PEM. */
@@ -25,9 +26,11 @@ export type RequestListener = (
 export class Listener {
   readonly #server: Server | TlsServer
   readonly #secure: TlsServer | undefined
+  /** Answers that are not finished, by connection: clients may send requests ahead. */
+  readonly #unfinished = new WeakMap<Duplex, Set<ServerResponse>>()
 
   /** @throws StartError when the certificate or its key cannot be used. */
-  constructor(listener: RequestListener, certificate: Certificate | undefined) {
+  constructor(listener: RequestListener, log: Log, certificate: Certificate | undefined) {
     this.#secure = certificate && createSecure(certificate)
     this.#server = this.#secure ?? createServer(serverOptions)
     const server = this.#server
@@ -37,9 +40,17 @@ export class Listener {
     server.keepAliveTimeout = limits.keepAliveSecondsMax * 1000
     server.setTimeout(limits.socketIdleSecondsMax * 1000)
     server.maxConnections = limits.connectionsMax
-    server.on('request', (request, response) => listener(request, response, false))
-    server.on('checkContinue', (request, response) => listener(request, response, true))
-    server.on('clientError', refuse)
+    const serve: RequestListener = (request, response, awaitsContinue) => {
+      this.#remember(request.socket, response)
+      listener(request, response, awaitsContinue)
+    }
+    server.on('request', (request, response) => serve(request, response, false))
+    server.on('checkContinue', (request, response) => serve(request, response, true))
+    // An expectation nobody knows may be ignored (RFC 9110, 10.1.1).
+    server.on('checkExpectation', (request, response) => serve(request, response, false))
+    server.on('clientError', (error, socket) => {
+      refuse(log, { error, socket, unfinished: [...(this.#unfinished.get(socket) ?? [])] })
+    })
   }
 
   /** @returns the address as a URL. @throws StartError when the address cannot be listened on. */
@@ -66,9 +77,20 @@ export class Listener {
     await closed
     clearTimeout(timer)
   }
+
+  #remember(socket: Duplex, response: ServerResponse): void {
+    const unfinished = this.#unfinished.get(socket) ?? new Set()
+    this.#unfinished.set(socket, unfinished.add(response))
+    response.once('close', () => unfinished.delete(response))
+  }
 }
 
-const serverOptions = { maxHeaderSize: limits.headerBytesMax, noDelay: true }
+const serverOptions = {
+  maxHeaderSize: limits.headerBytesMax,
+  noDelay: true,
+  // The dispatcher refuses such requests: node's own answer has no body.
+  requireHostHeader: false,
+}
 
 function createSecure(certificate: Certificate): TlsServer {
   try {
@@ -94,31 +116,4 @@ function explain(bind: { host: string; port: number }, cause: NodeJS.ErrnoExcept
   }
   const reason = reasons[cause.code ?? ''] ?? cause.message
   return new StartError(`cannot listen on ${address}: ${reason}`, { cause })
-}
-
-/** What is not HTTP, or too large, before there is a request to answer. */
-function refuse(error: NodeJS.ErrnoException, socket: Duplex): void {
-  if (!socket.writable || error.code === 'ECONNRESET') {
-    socket.destroy()
-    return
-  }
-  const [status, message] = reasonOf(error.code)
-  const body = errorBody('UNKNOWN', message)
-  socket.end(
-    `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: application/json\r\n` +
-      `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-  )
-}
-
-function reasonOf(code: string | undefined): [status: string, message: string] {
-  if (code === 'HPE_HEADER_OVERFLOW') {
-    return [
-      '431 Request Header Fields Too Large',
-      `the request line and headers exceed ${limits.headerBytesMax} bytes`,
-    ]
-  }
-  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
-    return ['408 Request Timeout', 'the request headers did not arrive in time']
-  }
-  return ['400 Bad Request', 'this is not a well-formed HTTP request']
 }

@@ -27,23 +27,27 @@ export async function openSqlite(path: string): Promise<Databases> {
     'PRAGMA foreign_keys = ON',
   ])
   try {
-    await migrate(writes, path)
+    await migrate(writes.db, path)
     const reads = connect(path, ['PRAGMA query_only = ON'])
     return {
-      reads,
-      writes,
+      reads: reads.db,
+      writes: writes.db,
       [Symbol.asyncDispose]: async () => {
-        await reads.destroy()
-        await writes.destroy()
+        await reads[Symbol.asyncDispose]()
+        await writes[Symbol.asyncDispose]()
       },
     }
   } catch (error) {
-    await writes.destroy()
+    await writes[Symbol.asyncDispose]()
     throw error
   }
 }
 
-function connect(path: string, pragmas: string[]): Kysely<Schema> {
+interface Connection extends AsyncDisposable {
+  readonly db: Kysely<Schema>
+}
+
+function connect(path: string, pragmas: string[]): Connection {
   let database: DatabaseSync | undefined
   try {
     database = new DatabaseSync(path, { timeout: 5_000 })
@@ -56,7 +60,16 @@ function connect(path: string, pragmas: string[]): Kysely<Schema> {
       { cause },
     )
   }
-  return new Kysely<Schema>({ dialect: new SqliteDialect({ database: adapt(database) }) })
+  const opened = database
+  const db = new Kysely<Schema>({ dialect: new SqliteDialect({ database: adapt(opened) }) })
+  return {
+    db,
+    [Symbol.asyncDispose]: async () => {
+      await db.destroy()
+      // Kysely only closes a database that it was asked a query of.
+      if (opened.isOpen) opened.close()
+    },
+  }
 }
 
 /** node:sqlite in the shape that Kysely's dialect asks for, with statements kept prepared. */

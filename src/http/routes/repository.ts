@@ -19,9 +19,24 @@ function isProxied(repository: RepositoryName): boolean {
   return repository.startsWith('f/')
 }
 
-function isForeignNamespace(exchange: Exchange): boolean {
-  const namespace = exchange.query.get('ns')
-  return namespace !== null && `//${namespace}` !== exchange.origin.replace(/^https?:/, '')
+function isForeignNamespace({ query, origin, hostnames }: Exchange): boolean {
+  const namespace = query.get('ns')
+  if (namespace === null || namespace === '') return false
+  const own = [origin.replace(/^https?:\/\//, ''), ...hostnames]
+  return !own.some((name) => isSameHost(name, namespace))
+}
+
+/** A name without a port stands for every port: ingresses and node ports hide which one it is. */
+function isSameHost(one: string, other: string): boolean {
+  const [host, port] = splitPort(one)
+  const [otherHost, otherPort] = splitPort(other)
+  return host === otherHost && (port === otherPort || port === '' || otherPort === '')
+}
+
+/** `[::1]:5000`: the colons in brackets are no ports'. */
+function splitPort(name: string): [host: string, port: string] {
+  const [, host = name, port = ''] = /^(.*?)(?::(\d+))?$/.exec(name) ?? []
+  return [host.toLowerCase(), port]
 }
 
 function notProxied(exchange: Exchange): OciError {

@@ -53,7 +53,7 @@ export async function putManifest(
   const repositoryId = await ensureRepository(db, repository, put.now)
   await insertContent(db, manifest, put.now)
   await upsertManifest(db, repositoryId, manifest, put.now)
-  await insertReferences(db, repositoryId, manifest)
+  await replaceReferences(db, repositoryId, manifest)
   for (const tag of put.tags) {
     await upsertTag(db, { repositoryId, tag, digest: manifest.digest, now: put.now })
   }
@@ -114,11 +114,17 @@ async function upsertManifest(
     .execute()
 }
 
-async function insertReferences(
+/** Under another Content-Type the same bytes may refer to other content than they did. */
+async function replaceReferences(
   db: Transaction<Schema>,
   repositoryId: number,
   manifest: ManifestEntry,
 ): Promise<void> {
+  await db
+    .deleteFrom('manifest_references')
+    .where('repository_id', '=', repositoryId)
+    .where('manifest', '=', manifest.digest)
+    .execute()
   const row = (digest: Digest, kind: ReferenceKind) => ({
     repository_id: repositoryId,
     manifest: manifest.digest,

@@ -57,7 +57,11 @@ export class FilesystemBlobStore implements BlobStore {
   }
 
   async deleteBlob(digest: Digest): Promise<void> {
-    await rm(this.#layout.blob(digest), { force: true })
+    try {
+      await rm(this.#layout.blob(digest), { force: true })
+    } catch (error) {
+      throw translated(error)
+    }
   }
 
   async check(): Promise<void> {

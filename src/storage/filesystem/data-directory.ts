@@ -29,7 +29,7 @@ export class DataDirectory implements AsyncDisposable {
     await makeRoot(layout.root)
     await refuseForeignData(layout.root)
     await refuseNewerFormat(layout)
-    const lock = await DirectoryLock.acquire(layout)
+    const lock = await takeLock(layout)
     try {
       await makeDirectories(layout)
       return new DataDirectory(layout, lock)
@@ -49,13 +49,12 @@ async function makeRoot(root: string): Promise<void> {
     await mkdir(root)
     await syncDirectory(resolve(root, '..'))
   } catch (error) {
-    if (errorCode(error) === 'ENOENT') {
-      throw new StartError(
-        `data directory ${root} cannot be made: the directory above it does not exist; ` +
-          `make it with: mkdir -p ${root} && chown ${whoami().chown} ${root}`,
-      )
+    const code = errorCode(error)
+    if (code === 'ENOENT') throw cannotMake(root, 'the directory above it does not exist')
+    if ((code === 'EACCES' || code === 'EPERM') && (await isAbsent(root).catch(() => false))) {
+      throw cannotMake(root, `the directory above it is not writable by ${whoami().text}`)
     }
-    if (errorCode(error) !== 'EEXIST') throw await explain(root, error)
+    if (code !== 'EEXIST') throw await explain(root, error)
   }
   try {
     const found = await stat(root)
@@ -63,6 +62,25 @@ async function makeRoot(root: string): Promise<void> {
     await access(root, constants.R_OK | constants.W_OK | constants.X_OK)
   } catch (error) {
     throw await explain(root, error)
+  }
+}
+
+function cannotMake(root: string, problem: string): StartError {
+  return new StartError(
+    `data directory ${root} cannot be made: ${problem}; ` +
+      `make it with: mkdir -p ${root} && chown ${whoami().chown} ${root}`,
+  )
+}
+
+/** SQLite tells little of a file that it may not open, so that is looked at first. */
+async function takeLock(layout: DataLayout): Promise<DirectoryLock> {
+  try {
+    for (const file of [layout.lock, layout.owner]) {
+      if (!(await isAbsent(file))) await access(file, constants.R_OK | constants.W_OK)
+    }
+    return await DirectoryLock.acquire(layout)
+  } catch (error) {
+    throw await explain(layout.root, error)
   }
 }
 
@@ -153,19 +171,25 @@ async function explain(root: string, error: unknown): Promise<Error> {
   }
   const me = whoami()
   return new StartError(
-    `data directory ${root} is not writable by ${me.text}${await ownerOf(root)}: ` +
+    `data directory ${root} is not writable by ${me.text}${await ownerOf(root, error)}: ` +
       `run: chown -R ${me.chown} ${root}`,
     { cause: error },
   )
 }
 
-async function ownerOf(root: string): Promise<string> {
-  try {
-    const { uid, gid, mode } = await stat(root)
-    return `; it belongs to uid ${uid}, gid ${gid}, mode ${(mode & 0o7777).toString(8)}`
-  } catch {
-    // Not even the directory above may be searched: there is nothing more to tell.
-    return ''
+/** Of what the error is about, or the nearest directory above it that can be seen. */
+async function ownerOf(root: string, error: NodeJS.ErrnoException): Promise<string> {
+  let path = error.path ?? root
+  for (;;) {
+    try {
+      const { uid, gid, mode } = await stat(path)
+      const subject = path === root ? 'it' : path
+      const octal = (mode & 0o7777).toString(8)
+      return `; ${subject} belongs to uid ${uid}, gid ${gid}, mode ${octal}`
+    } catch {
+      if (path === dirname(path)) return ''
+      path = dirname(path)
+    }
   }
 }
 

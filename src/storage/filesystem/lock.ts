@@ -39,9 +39,14 @@ export class DirectoryLock implements AsyncDisposable {
         { cause },
       )
     }
-    const owner = { pid: process.pid, host: hostname(), since: new Date().toISOString() }
-    await writeFile(layout.owner, `${JSON.stringify(owner)}\n`)
-    return new DirectoryLock(database, layout.owner)
+    try {
+      const owner = { pid: process.pid, host: hostname(), since: new Date().toISOString() }
+      await writeFile(layout.owner, `${JSON.stringify(owner)}\n`)
+      return new DirectoryLock(database, layout.owner)
+    } catch (error) {
+      database.close()
+      throw error
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

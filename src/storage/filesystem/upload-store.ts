@@ -5,9 +5,10 @@
 import { constants } from 'node:fs'
 import { type FileHandle, open, readdir, rm } from 'node:fs/promises'
 import type { Digest } from '../../oci/digest.ts'
+import { OciError } from '../../oci/errors.ts'
 import type { AppendResult, UploadId, UploadStore } from '../../registry/ports.ts'
 import { renameDurably, syncDirectory } from './durable.ts'
-import { translated } from './file-error.ts'
+import { isMissing, translated } from './file-error.ts'
 import type { DataLayout } from './layout.ts'
 import { type ReadBuffers, readRange } from './read-buffers.ts'
 
@@ -28,13 +29,8 @@ export class FilesystemUploadStore implements UploadStore {
     chunks: AsyncIterable<Uint8Array>,
     onBytes: (bytes: Uint8Array) => void,
   ): Promise<AppendResult> {
-    let file: FileHandle | undefined
+    const file = await this.#openAt(id, offset)
     try {
-      file = await open(this.#layout.upload(id), constants.O_RDWR | constants.O_CREAT)
-      const { size } = await file.stat()
-      if (size < offset)
-        throw new Error(`upload ${id} has ${size} bytes staged, expected ${offset}`)
-      if (size > offset) await file.truncate(offset)
       const writer = new RunWriter(file, offset, this.#writeBytes)
       const result = await drain(chunks, writer, onBytes)
       const appended = await writer.finish()
@@ -43,10 +39,26 @@ export class FilesystemUploadStore implements UploadStore {
       return { appended, ...result }
     } catch (error) {
       // Gives the space back at once: on a full disk every other client waits for it.
-      await file?.truncate(offset).catch(() => undefined)
+      await file.truncate(offset).catch(() => undefined)
       throw translated(error)
     } finally {
+      await file.close()
+    }
+  }
+
+  /** Cut to `offset` bytes. @throws OciError BLOB_UPLOAD_UNKNOWN when fewer are staged. */
+  async #openAt(id: UploadId, offset: number): Promise<FileHandle> {
+    let file: FileHandle | undefined
+    try {
+      const create = offset === 0 ? constants.O_CREAT : 0
+      file = await open(this.#layout.upload(id), constants.O_RDWR | create)
+      const { size } = await file.stat()
+      if (size < offset) throw bytesLost()
+      if (size > offset) await file.truncate(offset)
+      return file
+    } catch (error) {
       await file?.close()
+      throw offset > 0 && isMissing(error) ? bytesLost(error) : translated(error)
     }
   }
 
@@ -68,12 +80,24 @@ export class FilesystemUploadStore implements UploadStore {
   }
 
   async deleteUpload(id: UploadId): Promise<void> {
-    await rm(this.#layout.upload(id), { force: true })
+    try {
+      await rm(this.#layout.upload(id), { force: true })
+    } catch (error) {
+      throw translated(error)
+    }
   }
 
   async listUploads(): Promise<UploadId[]> {
     return (await readdir(this.#layout.uploads)) as UploadId[]
   }
+}
+
+/** After a crash between the commit of an upload and its record, or when a file was removed by hand. */
+function bytesLost(cause?: unknown): OciError {
+  return new OciError('BLOB_UPLOAD_UNKNOWN', {
+    message: 'the bytes of this upload session are gone; start a new one',
+    cause,
+  })
 }
 
 /** Feeds the writer; what the source throws is a result, what the writer throws is thrown. */
@@ -91,7 +115,9 @@ async function drain(
         next = await source.next()
       } catch (error) {
         finished = true
-        return { error: error instanceof Error ? error : new Error('the source failed', { cause: error }) }
+        return {
+          error: error instanceof Error ? error : new Error('the source failed', { cause: error }),
+        }
       }
       if (next.done === true) {
         finished = true
