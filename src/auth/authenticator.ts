@@ -103,18 +103,25 @@ export class Authenticator {
     throw new ChallengeError({ schemes: ['basic'] }, message)
   }
 
-  /** @throws ChallengeError when a login may help, OciError DENIED when it does not. */
-  authorize(principal: AuthenticatedPrincipal, scope: Scope): void {
-    if (principal.allows(scope)) return
-    if (principal.kind === 'anonymous') throw new ChallengeError({ scope })
+  /**
+   * @param source what a request can do without (a blob that is not mounted is uploaded), but a
+   *   client that is not told so would never get a token for.
+   * @throws ChallengeError when a login may help, OciError DENIED when it does not.
+   */
+  authorize(principal: AuthenticatedPrincipal, scope: Scope, source?: Scope): void {
+    const isEnough = principal.allows(scope)
+    if (isEnough && (source === undefined || principal.allows(source))) return
+    const challenge = { scope, ...(source && { source }) }
+    if (principal.kind === 'anonymous') throw new ChallengeError(challenge)
     if (principal.kind === 'token') {
-      const message = `the token does not allow this; it takes one for ${formatScope(scope)}`
+      const needed = [scope, ...(source ? [source] : [])].map(formatScope).join(' ')
+      const message = `the token does not allow this; it takes one for ${needed}`
       throw new ChallengeError(
-        { scope, error: 'insufficient_scope' },
+        { ...challenge, error: 'insufficient_scope' },
         principal.name === anonymousName ? undefined : message,
       )
     }
-    throw new OciError('DENIED', { detail: { scope: formatScope(scope) } })
+    if (!isEnough) throw new OciError('DENIED', { detail: { scope: formatScope(scope) } })
   }
 
   /**

@@ -18,6 +18,8 @@ export type ChallengeScheme = 'bearer' | 'basic'
 export interface Challenge {
   /** What the client should get a token for. */
   readonly scope?: Scope
+  /** Goes into the same token: what the request takes from, of another repository. */
+  readonly source?: Scope
   readonly error?: BearerError
   /** Both when absent. */
   readonly schemes?: readonly ChallengeScheme[]
@@ -48,9 +50,10 @@ export function formatChallenges(options: ChallengeOptions): string[] {
   return schemes.map((scheme) => (scheme === 'bearer' ? bearer(options) : 'Basic realm="Trow"'))
 }
 
-function bearer({ realm, service, scope, error }: ChallengeOptions): string {
+function bearer({ realm, service, scope, source, error }: ChallengeOptions): string {
   const parameters = [`realm=${quoted(realm)}`, `service=${quoted(service)}`]
-  if (scope !== undefined) parameters.push(`scope=${quoted(formatScope(scope))}`)
+  const scopes = [scope, source].filter((wanted) => wanted !== undefined)
+  if (scopes.length > 0) parameters.push(`scope=${quoted(scopes.map(formatScope).join(' '))}`)
   if (error !== undefined) parameters.push(`error=${quoted(error)}`)
   return `Bearer ${parameters.join(',')}`
 }

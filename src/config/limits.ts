@@ -57,8 +57,10 @@ export const limits = {
   /** Longer than the 60 s of common load balancers, so that they close first. */
   keepAliveSecondsMax: 75,
   connectionsMax: 10_000,
-  /** How much of an unwanted request body is read so that the client sees the answer. */
+  /** An unwanted request body up to this is read to its end, and the connection goes on. */
   discardedBodyBytesMax: 1 * MiB,
+  /** So much of a longer one is read, so that a client that sends first and reads then is answered. */
+  lingeringBodyBytesMax: 64 * MiB,
   discardSecondsMax: 5,
   /** Bodies other than blobs and manifests (token requests). */
   formBytesMax: 64 * KiB,

@@ -15,6 +15,8 @@ export interface Admission {
   readonly access: Access
   /** Of the path; undefined where the path names none. */
   readonly repository: string | undefined
+  /** Of another one, that content is taken from. */
+  readonly source: string | undefined
   readonly authorization: string | undefined
   readonly clientAddress: string
 }
@@ -24,11 +26,12 @@ export async function admit(
   authenticator: Authenticator,
   admission: Admission,
 ): Promise<AuthenticatedPrincipal> {
-  const { access, repository, authorization, clientAddress } = admission
+  const { access, repository, source, authorization, clientAddress } = admission
   const header = access === 'public' ? undefined : authorization
   const principal = await authenticator.authenticate(header, clientAddress)
   if (access !== 'public' && access !== 'login') {
-    authenticator.authorize(principal, scopeOf(access, repository ?? ''))
+    const scope = scopeOf(access, repository ?? '')
+    authenticator.authorize(principal, scope, source ? scopeOf('pull', source) : undefined)
   }
   return principal
 }

@@ -1,41 +1,41 @@
 /**
- * What to do with a request body that no handler wanted, after an early error for example. A little
- * is read so that the client sees the answer instead of a reset; a lot is not.
+ * What to do with a request body that no handler wanted, after an early error for example. Closing a
+ * connection over unread bytes resets it, and the reset may overtake the answer: so a short body is
+ * read and the connection goes on; a long one is read for a while behind its answer, then the
+ * connection ends.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { limits } from '../config/limits.ts'
 
-/** To be called before the answer is sent: a connection that cannot be used again says so. */
-export function announceClose(
-  request: IncomingMessage,
-  response: ServerResponse,
-  awaitsContinue: boolean,
-): void {
-  if (request.complete || response.headersSent) return
-  const length = request.headers['content-length']
-  const small = length !== undefined && Number(length) <= limits.discardedBodyBytesMax
-  if (!hasBody(request) || (small && !awaitsContinue)) return
-  response.setHeader('Connection', 'close')
-}
+/** `withheld`: the client waits for a `100 Continue` that it does not get. */
+export type UnreadBody = 'none' | 'short' | 'long' | 'withheld'
 
-/** To be called after the answer was sent. */
-export function discardBody(request: IncomingMessage): void {
-  if (request.complete || request.destroyed || !hasBody(request)) return
-  const { socket } = request
-  const timer = setTimeout(() => socket.destroy(), limits.discardSecondsMax * 1000)
-  timer.unref()
-  let discarded = 0
-  request.on('data', (chunk: Uint8Array) => {
-    discarded += chunk.length
-    if (discarded > limits.discardedBodyBytesMax) socket.destroy()
-  })
-  request.once('close', () => clearTimeout(timer))
-  request.once('end', () => clearTimeout(timer))
-  request.once('error', () => clearTimeout(timer))
-  request.resume()
-}
-
-function hasBody(request: IncomingMessage): boolean {
+export function unreadBody(request: IncomingMessage, isWithheld: boolean): UnreadBody {
   const { headers } = request
-  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
+  const length = Number(headers['content-length'] ?? 0)
+  const isChunked = headers['transfer-encoding'] !== undefined
+  if (request.complete || (!isChunked && length === 0)) return 'none'
+  if (isWithheld) return 'withheld'
+  return !isChunked && length <= limits.discardedBodyBytesMax ? 'short' : 'long'
+}
+
+/**
+ * Reads and forgets what is left of the body.
+ * @returns whether that was all of it; false when it is too long, too slow, or broken off.
+ */
+export async function discardBody(request: IncomingMessage): Promise<boolean> {
+  if (request.complete || request.destroyed) return request.complete
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const timer = setTimeout(resolve, limits.discardSecondsMax * 1000)
+  let discarded = 0
+  const count = (chunk: Uint8Array): void => {
+    discarded += chunk.length
+    if (discarded > limits.lingeringBodyBytesMax) resolve()
+  }
+  request.on('data', count)
+  for (const event of ['end', 'error', 'close']) request.once(event, resolve)
+  request.resume()
+  await promise
+  clearTimeout(timer)
+  return request.complete
 }

@@ -14,7 +14,7 @@ import type { Metrics } from '../telemetry/metrics.ts'
 import { admit, withChallenges } from './access-control.ts'
 import { logAccess, RequestLog } from './access-log.ts'
 import type { Cors } from './cors.ts'
-import { announceClose, discardBody } from './discard-body.ts'
+import { discardBody, unreadBody } from './discard-body.ts'
 import { errorReply } from './error-response.ts'
 import type { Endpoint, Method, Route } from './exchange.ts'
 import { clientView, type ClientView } from './forwarded.ts'
@@ -73,15 +73,11 @@ export class Dispatcher {
     let status: number
     try {
       const reply = await this.#reply(served)
-      announceClose(request, response, awaitsContinue)
-      await sendReply(request, response, reply, (bytes) => {
-        served.sent += bytes
-      })
+      await sendAll(served, reply)
       status = reply.status
     } catch (error) {
       status = endBroken(served, error)
     }
-    discardBody(request)
     this.#parts.metrics.inFlight.dec()
     this.#record(served, status)
   }
@@ -144,7 +140,7 @@ export class Dispatcher {
     if (match === undefined) throw new OciError('NOT_FOUND')
     served.route = match.route.name
     const endpoint = endpointOf(match.route, request.method ?? '')
-    const principal = await this.#admit(served, endpoint, match.parameters)
+    const principal = await this.#admit(served, endpoint, match.parameters, query)
     served.user = principal.name
     const origin = originOf(client)
     return endpoint.handle({
@@ -162,10 +158,11 @@ export class Dispatcher {
     })
   }
 
-  #admit(served: Served, endpoint: Endpoint, parameters: PathParameters) {
+  #admit(served: Served, endpoint: Endpoint, parameters: PathParameters, query: URLSearchParams) {
     return admit(this.#parts.authenticator, {
       access: endpoint.access,
       repository: parameters['repository'],
+      source: endpoint.source?.(query),
       authorization: served.request.headers.authorization,
       clientAddress: served.client.clientAddress,
     })
@@ -234,6 +231,21 @@ function originOf({ proto, host }: ClientView): string {
 /** The request's own stream failed: its client is gone, whatever else is wrong. */
 function isBrokenOff(request: IncomingMessage, error: unknown): boolean {
   return request.destroyed && !request.complete && error === request.errored
+}
+
+/** Sends the reply, and sees to the body that nobody read. */
+async function sendAll(served: Served, reply: Reply): Promise<void> {
+  const { request, response, body } = served
+  const unread = unreadBody(request, body.isWithheld)
+  if (unread === 'long' || unread === 'withheld') response.setHeader('Connection', 'close')
+  await sendReply(request, response, reply, {
+    onSent: (bytes) => {
+      served.sent += bytes
+    },
+    ...(unread === 'long' && { beforeEnd: () => discardBody(request) }),
+  })
+  // The connection goes on with the next request only when this one's body has ended.
+  if (unread === 'short' && !(await discardBody(request))) request.socket.destroy()
 }
 
 /** @returns the status for the log: the answer had begun, or nobody is left to read one. */

@@ -1,6 +1,7 @@
 /** One request on its way to a handler, and the shape of routes and handlers. */
 import type { IncomingHttpHeaders } from 'node:http'
 import type { AuthenticatedPrincipal } from '../auth/principal.ts'
+import type { RepositoryName } from '../oci/repository-name.ts'
 import type { Action } from '../oci/scope.ts'
 import type { RequestContext } from '../registry/request-context.ts'
 import type { Reply } from './reply.ts'
@@ -36,6 +37,8 @@ export type Access = 'public' | 'login' | 'catalog' | Action
 
 export interface Endpoint {
   readonly access: Access
+  /** The repository that the request takes content from, beside the path's. */
+  readonly source?: (query: URLSearchParams) => RepositoryName | undefined
   readonly handle: Handler
 }
 

@@ -17,20 +17,24 @@ export interface StreamedBody extends AsyncDisposable {
   chunks(): AsyncIterable<Uint8Array>
 }
 
-/**
- * Resolves when all of the reply was handed to the system, rejects when the client is gone.
- * @param onSent told of every run of body bytes that was handed to the system.
- */
+interface Sending {
+  /** Told of every run of body bytes that was handed to the system. */
+  readonly onSent: (bytes: number) => void
+  /** Awaited after the last byte of the reply, before it is ended. */
+  readonly beforeEnd?: () => Promise<unknown>
+}
+
+/** Resolves when all of the reply was handed to the system, rejects when the client is gone. */
 export async function sendReply(
   request: IncomingMessage,
   response: ServerResponse,
   reply: Reply,
-  onSent: (bytes: number) => void,
+  { onSent, beforeEnd }: Sending,
 ): Promise<void> {
   const { body } = reply
   for (const [name, value] of Object.entries(reply.headers ?? {})) response.setHeader(name, value)
   if (body === undefined || typeof body === 'string' || body instanceof Uint8Array) {
-    await sendWhole(request, response, reply.status, body)
+    await sendWhole(request, response, { status: reply.status, body }, beforeEnd)
     if (body !== undefined && request.method !== 'HEAD') onSent(Buffer.byteLength(body))
     return
   }
@@ -43,24 +47,30 @@ export async function sendReply(
       onSent(chunk.length)
     }
   }
+  await beforeEnd?.()
   await end(response)
 }
 
 async function sendWhole(
   request: IncomingMessage,
   response: ServerResponse,
-  status: number,
-  body: string | Uint8Array | undefined,
+  { status, body }: { status: number; body: string | Uint8Array | undefined },
+  beforeEnd: Sending['beforeEnd'],
 ): Promise<void> {
   // 204 and 304 must not carry a Content-Length of their (absent) body; RFC 9110, 8.6.
   if (status !== 204 && status !== 304 && !response.hasHeader('Content-Length')) {
     response.setHeader('Content-Length', body === undefined ? 0 : Buffer.byteLength(body))
   }
   response.writeHead(status)
-  await end(response, request.method === 'HEAD' ? undefined : body)
+  const content = request.method === 'HEAD' ? undefined : body
+  if (beforeEnd === undefined) return end(response, content)
+  if (content === undefined) response.flushHeaders()
+  else await write(response, content)
+  await beforeEnd()
+  await end(response)
 }
 
-function write(response: ServerResponse, chunk: Uint8Array): Promise<void> {
+function write(response: ServerResponse, chunk: string | Uint8Array): Promise<void> {
   return new Promise((resolve, reject) => {
     response.write(chunk, (error) => (error ? reject(error) : resolve()))
   })

@@ -8,7 +8,7 @@ import { OciError, type OciErrorCode } from '../oci/errors.ts'
 export class RequestBody {
   readonly #request: IncomingMessage
   readonly #response: ServerResponse
-  readonly #awaitsContinue: boolean
+  #awaitsContinue: boolean
   #bytesRead = 0
 
   constructor(request: IncomingMessage, response: ServerResponse, awaitsContinue: boolean) {
@@ -22,6 +22,11 @@ export class RequestBody {
     return this.#bytesRead
   }
 
+  /** Whether the client still waits to be told that its bytes are wanted. */
+  get isWithheld(): boolean {
+    return this.#awaitsContinue
+  }
+
   /** Content-Length; undefined for a chunked body. 0 when there is no body at all. */
   get length(): number | undefined {
     const { headers } = this.#request
@@ -32,6 +37,7 @@ export class RequestBody {
   /** The bytes as they arrive. Throws when the client breaks off. */
   async *stream(): AsyncGenerator<Uint8Array> {
     if (this.#awaitsContinue) this.#response.writeContinue()
+    this.#awaitsContinue = false
     // The request must outlive an iteration that stops early: the answer is still to be sent.
     for await (const chunk of this.#request.iterator({ destroyOnReturn: false })) {
       const bytes = chunk as Uint8Array

@@ -115,7 +115,9 @@ function translated<T>(query: () => T): T {
     return query()
   } catch (cause) {
     const code = Number((cause as { errcode?: unknown }).errcode) & 0xff
-    if (code === sqliteFull) throw new OciError('STORAGE_FULL', { cause })
+    if (code === sqliteFull) {
+      throw new OciError('STORAGE_FULL', { headers: { 'Retry-After': '60' }, cause })
+    }
     const outage = outages[code]
     if (outage === undefined) throw cause
     throw new OciError('UNAVAILABLE', { message: outage, headers: { 'Retry-After': '10' }, cause })

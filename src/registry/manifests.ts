@@ -81,9 +81,10 @@ export class Manifests {
     refuseMissing(await this.#metadata.findMissingContent(repository, entry))
     await this.#blobs.putBlob(digest, bytes)
     const tags = isDigestReference(reference) ? push.tags : [reference, ...push.tags]
-    const { missing } = await this.#metadata.putManifest(repository, entry, tags)
+    const { missing } = await this.#write(repository, () =>
+      this.#metadata.putManifest(repository, entry, tags),
+    )
     refuseMissing(missing)
-    this.#cache.invalidate(repository)
     context.log.info({ repository, digest, tags, mediaType: entry.mediaType }, 'manifest pushed')
     return { digest, ...(entry.subject !== undefined && { subject: entry.subject }) }
   }
@@ -98,8 +99,9 @@ export class Manifests {
     reference: Reference,
   ): Promise<void> {
     if (!isDigestReference(reference)) return this.#deleteTag(context, repository, reference)
-    const result = await this.#metadata.deleteManifest(repository, reference)
-    this.#cache.invalidate(repository)
+    const result = await this.#write(repository, () =>
+      this.#metadata.deleteManifest(repository, reference),
+    )
     if (result.outcome === 'unknown') return this.#throwUnknown(repository, reference)
     if (result.outcome === 'needed') {
       throw new OciError('DENIED', {
@@ -112,10 +114,18 @@ export class Manifests {
   }
 
   async #deleteTag(context: RequestContext, repository: RepositoryName, tag: Tag): Promise<void> {
-    const deleted = await this.#metadata.deleteTag(repository, tag)
-    this.#cache.invalidate(repository)
+    const deleted = await this.#write(repository, () => this.#metadata.deleteTag(repository, tag))
     if (!deleted) return this.#throwUnknown(repository, tag)
     context.log.info({ repository, tag }, 'tag deleted')
+  }
+
+  /** A write that failed may have been done all the same: a connection can break after the commit. */
+  async #write<T>(repository: RepositoryName, write: () => Promise<T>): Promise<T> {
+    try {
+      return await write()
+    } finally {
+      this.#cache.invalidate(repository)
+    }
   }
 
   async #read(

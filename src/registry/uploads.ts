@@ -119,7 +119,10 @@ export class Uploads {
       context.log.info({ repository, digest, size: appended }, 'blob pushed')
       return { digest, size: appended }
     } catch (error) {
-      await this.#uploads.deleteUpload(id)
+      // What is told is why the push failed; what could not be removed goes at the next start.
+      await this.#uploads.deleteUpload(id).catch((cause: unknown) => {
+        context.log.warn({ upload: id, err: cause }, 'the bytes of a failed push were not removed')
+      })
       throw error
     } finally {
       this.#writing.delete(id)
@@ -138,11 +141,18 @@ export class Uploads {
    */
   async expireUploads(before: number, limit: number): Promise<number> {
     let removed = 0
-    for (const { id } of await this.#metadata.listIdleUploads(before, limit)) {
+    for (const { id, repository } of await this.#metadata.listIdleUploads(before, limit)) {
       if (this.#writing.has(id)) continue
       this.#writing.add(id)
-      await this.#discard(id).finally(() => this.#writing.delete(id))
-      removed += 1
+      try {
+        // Its client may have come back, or completed it, since the list was made.
+        const upload = await this.#metadata.findUpload(repository, id)
+        if (upload === undefined || upload.updatedAt >= before) continue
+        await this.#discard(id)
+        removed += 1
+      } finally {
+        this.#writing.delete(id)
+      }
     }
     return removed
   }

@@ -1,7 +1,11 @@
 /** Upload sessions (specification, "Pushing blobs"; end-4 to end-6, end-11, end-13 and end-14). */
 import { parseDigest, parseDigestAlgorithm } from '../../oci/digest.ts'
 import { OciError } from '../../oci/errors.ts'
-import { parseRepositoryName, type RepositoryName } from '../../oci/repository-name.ts'
+import {
+  isRepositoryName,
+  parseRepositoryName,
+  type RepositoryName,
+} from '../../oci/repository-name.ts'
 import type { Mounts } from '../../registry/mounts.ts'
 import type { BlobRecord, UploadRecord } from '../../registry/ports.ts'
 import { type Chunk, uploadLocation, uploadRange } from '../../registry/upload-session.ts'
@@ -15,6 +19,7 @@ export function uploadRoutes(verbs: { uploads: Uploads; mounts: Mounts }): Route
   const { uploads, mounts } = verbs
   const start = {
     access: 'push',
+    source: mountSource,
     handle: (exchange: Exchange) => startUpload(uploads, mounts, exchange),
   } as const
   return [
@@ -31,6 +36,12 @@ export function uploadRoutes(verbs: { uploads: Uploads; mounts: Mounts }): Route
       },
     },
   ]
+}
+
+/** A name that is none is refused when the mount is tried. */
+function mountSource(query: URLSearchParams): RepositoryName | undefined {
+  const from = query.get('from')
+  return query.has('mount') && from !== null && isRepositoryName(from) ? from : undefined
 }
 
 async function startUpload(uploads: Uploads, mounts: Mounts, exchange: Exchange): Promise<Reply> {

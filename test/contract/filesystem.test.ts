@@ -1,0 +1,268 @@
+// The filesystem's stores: the contracts of blob and upload stores, and what only files can do:
+// be cut short under a reader, fill the disk, lie around in the staging directory.
+
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { mkdirSync, readdirSync, rmSync } from 'node:fs'
+import {
+  chmod,
+  type FileHandle,
+  readdir,
+  readFile,
+  rm,
+  symlink,
+  truncate,
+  writeFile,
+} from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { after, describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { digestOf } from '../../src/oci/digest.ts'
+import { OciError } from '../../src/oci/errors.ts'
+import type { UploadId } from '../../src/registry/ports.ts'
+import { FilesystemBlobStore } from '../../src/storage/filesystem/blob-store.ts'
+import { DataLayout } from '../../src/storage/filesystem/layout.ts'
+import { ReadBuffers, readRange } from '../../src/storage/filesystem/read-buffers.ts'
+import { FilesystemUploadStore } from '../../src/storage/filesystem/upload-store.ts'
+import { inPieces, patternBytes } from '../support/bytes.ts'
+import { openFilesUnder } from '../support/open-files.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
+import { blobStoreContract } from './blob-store.ts'
+import { uploadStoreContract, type UploadStoreUnderTest } from './upload-store.ts'
+
+const bufferBytes = 16 * 1024
+
+/** Counts the buffers that are out, and spoils those that come back, as a next reader would. */
+class CountedBuffers extends ReadBuffers {
+  taken = 0
+
+  override take(wanted: number): Buffer {
+    this.taken += 1
+    return super.take(wanted)
+  }
+
+  override give(buffer: Buffer): void {
+    this.taken -= 1
+    buffer.fill(0xaa)
+    super.give(buffer)
+  }
+}
+
+interface FilesystemUnderTest extends UploadStoreUnderTest {
+  readonly layout: DataLayout
+  readonly buffers: CountedBuffers
+}
+
+/** A store on directories of its own. */
+async function openAlone(): Promise<FilesystemUnderTest> {
+  const directory = await temporaryDirectory()
+  const layout = new DataLayout(directory.path)
+  for (const child of layout.directories()) mkdirSync(child, { recursive: true })
+  return openAt(layout, () => directory[Symbol.asyncDispose]())
+}
+
+/** Making 514 directories takes longer than most tests do, so these share some and empty them. */
+const shared = await openAlone()
+after(() => shared[Symbol.asyncDispose]())
+
+function open(): Promise<FilesystemUnderTest> {
+  const { layout } = shared
+  const empty = (): Promise<void> => {
+    for (const parent of [layout.blobs, layout.uploads]) {
+      const entries = readdirSync(parent, { recursive: true, withFileTypes: true })
+      for (const entry of entries.filter((entry) => !entry.isDirectory())) {
+        rmSync(join(entry.parentPath, entry.name))
+      }
+    }
+    return Promise.resolve()
+  }
+  return Promise.resolve(openAt(layout, empty))
+}
+
+function openAt(layout: DataLayout, dispose: () => PromiseLike<void>): FilesystemUnderTest {
+  const buffers = new CountedBuffers({ bytes: bufferBytes, pooledMax: 4 })
+  return {
+    layout,
+    buffers,
+    bufferBytes,
+    blobs: new FilesystemBlobStore(layout, buffers),
+    uploads: new FilesystemUploadStore(layout, buffers, { writeBytes: bufferBytes }),
+    reopen: () => Promise.resolve(openAt(layout, dispose)),
+    leaks: async () => [
+      ...(await openFilesUnder(layout.root)),
+      ...(await readdir(layout.uploads)),
+      ...(buffers.taken === 0 ? [] : [`${buffers.taken} read buffers`]),
+    ],
+    [Symbol.asyncDispose]: dispose,
+  }
+}
+
+blobStoreContract('the filesystem', open)
+uploadStoreContract('the filesystem', open)
+
+describe('files', () => {
+  const content = patternBytes(4 * bufferBytes)
+  const digest = digestOf(content)
+
+  test('a reader under which the file is cut short gets an error, and its buffers go back', async () => {
+    await using store = await open()
+    const { blobs, layout, buffers } = store
+    await blobs.putBlob(digest, content)
+    {
+      await using reader = await blobs.openBlob(digest)
+      assert.ok(reader !== undefined)
+      const reading = async (): Promise<void> => {
+        for await (const chunk of reader.read()) {
+          assert.ok(chunk.length > 0)
+          await truncate(layout.blob(digest), 10)
+        }
+      }
+      await assert.rejects(reading, /file ended at byte/)
+      assert.equal(buffers.taken, 0)
+    }
+    assert.deepEqual(await store.leaks(), [])
+  })
+
+  test('a reader that stops midway gives its buffers back before the file is closed', async () => {
+    await using store = await open()
+    await store.blobs.putBlob(digest, content)
+    await using reader = await store.blobs.openBlob(digest)
+    assert.ok(reader !== undefined)
+    for await (const chunk of reader.read()) {
+      assert.equal(chunk.length, bufferBytes)
+      assert.equal(store.buffers.taken, 2)
+      break
+    }
+    assert.equal(store.buffers.taken, 0)
+  })
+
+  test('a buffer that is being read into is not given to anybody else', async () => {
+    const buffers = new CountedBuffers({ bytes: bufferBytes, pooledMax: 4 })
+    const reads = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    let started = 0
+    const file = {
+      read: async (buffer: Buffer) => {
+        started += 1
+        await reads[started - 1]?.promise
+        return { bytesRead: bufferBytes, buffer }
+      },
+    } as unknown as FileHandle
+    const range = { start: 0, endInclusive: 4 * bufferBytes - 1 }
+    const chunks = readRange(file, range, buffers)
+    reads[0]?.resolve()
+    await chunks.next()
+    assert.equal(started, 2)
+    const stopping = chunks.return(undefined)
+    // Time enough to give the buffers back, which would be wrong now.
+    await new Promise((resolve) => setImmediate(resolve))
+    assert.equal(buffers.taken, 2)
+    reads[1]?.resolve()
+    await stopping
+    assert.equal(buffers.taken, 0)
+  })
+
+  test('a file of another size than the upload is not extended by what failed', async () => {
+    await using store = await open()
+    const id = 'short' as UploadId
+    await store.uploads.appendToUpload(id, 0, inPieces(Buffer.from('abc'), 1), () => undefined)
+    await assert.rejects(
+      store.uploads.appendToUpload(id, 1_000, inPieces(Buffer.from('d'), 1), () => undefined),
+    )
+    assert.equal(await readFile(store.layout.upload(id), 'latin1'), 'abc')
+  })
+
+  test('staged bytes that are gone end the session for the client: it is to start anew', async () => {
+    await using store = await open()
+    const source = inPieces(Buffer.from('d'), 1)
+    await assert.rejects(
+      store.uploads.appendToUpload('gone' as UploadId, 3, source, () => undefined),
+      { name: 'OciError', code: 'BLOB_UPLOAD_UNKNOWN' },
+    )
+    assert.deepEqual(await store.leaks(), [])
+  })
+
+  test('what is left in the staging directory is listed, writes of small files too', async () => {
+    await using store = await open()
+    await writeFile(`${store.layout.uploads}/write-0123`, 'left by a crash')
+    assert.deepEqual(await store.uploads.listUploads(), ['write-0123'])
+    await store.uploads.deleteUpload('write-0123' as UploadId)
+    assert.deepEqual(await store.uploads.listUploads(), [])
+  })
+
+  test('a source is told to stop when the bytes cannot be written', async () => {
+    await using store = await open()
+    let stopped = false
+    const endless = async function* (): AsyncGenerator<Uint8Array> {
+      try {
+        for (;;) yield patternBytes(bufferBytes)
+      } finally {
+        stopped = true
+      }
+    }
+    let told = 0
+    const append = store.uploads.appendToUpload('a' as UploadId, 0, endless(), () => {
+      told += 1
+      if (told > 3) throw new Error('no more')
+    })
+    await assert.rejects(append, /no more/)
+    assert.equal(stopped, true)
+    await store.uploads.deleteUpload('a' as UploadId)
+    assert.deepEqual(await store.leaks(), [])
+  })
+})
+
+describe('a file system that refuses', () => {
+  /** A file in the place of a directory, as root may write everywhere. */
+  async function block(directory: string): Promise<void> {
+    await rm(directory, { recursive: true })
+    await writeFile(directory, '')
+  }
+
+  test('a blob that cannot get its name is an error, and its staged bytes are removed', async () => {
+    await using store = await openAlone()
+    const content = Buffer.from('x')
+    await block(dirname(store.layout.blob(digestOf(content))))
+    await assert.rejects(store.blobs.putBlob(digestOf(content), content))
+    assert.deepEqual(await store.leaks(), [])
+  })
+
+  test('a store without a staging directory fails its check', async () => {
+    await using store = await openAlone()
+    await block(store.layout.uploads)
+    await assert.rejects(store.blobs.check())
+  })
+
+  const unprivileged = process.geteuid?.() !== 0
+  test('a directory that may not be written is UNAVAILABLE', { skip: !unprivileged }, async () => {
+    await using store = await openAlone()
+    await chmod(store.layout.uploads, 0o500)
+    await assert.rejects(
+      store.blobs.putBlob(digestOf(Buffer.from('x')), Buffer.from('x')),
+      (error) => error instanceof OciError && error.code === 'UNAVAILABLE',
+    )
+    await chmod(store.layout.uploads, 0o700)
+  })
+
+  test('a device without space is STORAGE_FULL, with a time to come back', async () => {
+    await using store = await openAlone()
+    const id = 'full' as UploadId
+    await symlink('/dev/full', store.layout.upload(id))
+    await assert.rejects(
+      store.uploads.appendToUpload(id, 0, inPieces(Buffer.from('x'), 1), () => undefined),
+      (error) =>
+        error instanceof OciError &&
+        error.code === 'STORAGE_FULL' &&
+        error.headers['Retry-After'] !== undefined,
+    )
+  })
+
+  test('a disk that fills up keeps what was acknowledged, and gives back what was not', async () => {
+    await using directory = await temporaryDirectory()
+    const program = fileURLToPath(import.meta.resolve('../support/fill-disk.ts'))
+    const limited = 'ulimit -f 128 && exec "$0" "$@"'
+    const run = promisify(execFile)
+    const { stdout } = await run('sh', ['-c', limited, process.execPath, program, directory.path])
+    assert.equal(stdout, 'all as it should be\n')
+  })
+})

@@ -1,0 +1,124 @@
+// SQLite's metadata store: the contract, and what is its own: that it survives a restart, refuses a
+// file it does not know, and closes what it opened.
+
+import assert from 'node:assert/strict'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { describe, test } from 'node:test'
+import { sql } from 'kysely'
+import { openSqlite } from '../../src/metadata/sqlite.ts'
+import { SqlMetadataStore } from '../../src/metadata/sql-metadata-store.ts'
+import { digestOf } from '../../src/oci/digest.ts'
+import { mediaTypes } from '../../src/oci/media-type.ts'
+import { parseRepositoryName } from '../../src/oci/repository-name.ts'
+import { parseTag } from '../../src/oci/tag.ts'
+import type { UploadId } from '../../src/registry/ports.ts'
+import { FakeClock } from '../support/fake-clock.ts'
+import { openFilesUnder } from '../support/open-files.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
+import { metadataStoreContract } from './metadata-store.ts'
+
+metadataStoreContract('SQLite', async (clock) => {
+  const directory = await temporaryDirectory()
+  const databases = await openSqlite(join(directory.path, 'metadata.db'))
+  return {
+    metadata: new SqlMetadataStore(databases, clock),
+    [Symbol.asyncDispose]: async () => {
+      await databases[Symbol.asyncDispose]()
+      assert.deepEqual(await openFilesUnder(directory.path), [])
+      await directory[Symbol.asyncDispose]()
+    },
+  }
+})
+
+describe('the SQLite database', () => {
+  const repository = parseRepositoryName('a/b')
+  const digest = digestOf(Buffer.from('x'))
+
+  test('keeps everything over a restart', async () => {
+    await using directory = await temporaryDirectory()
+    const path = join(directory.path, 'metadata.db')
+    {
+      await using databases = await openSqlite(path)
+      const metadata = new SqlMetadataStore(databases, new FakeClock())
+      await metadata.putBlob(repository, { digest, size: 1 })
+      const entry = { mediaType: mediaTypes.ociManifest, manifests: [], optionalBlobs: [] }
+      const manifest = { ...entry, digest: digestOf(Buffer.from('m')), size: 1, blobs: [digest] }
+      await metadata.putManifest(repository, manifest, [parseTag('latest')])
+      const id = 'upload' as UploadId
+      await metadata.createUpload({ id, repository, algorithm: 'sha256', offset: 5, updatedAt: 1 })
+    }
+    await using databases = await openSqlite(path)
+    const metadata = new SqlMetadataStore(databases, new FakeClock())
+    assert.deepEqual(await metadata.countContent(), {
+      repositories: 1,
+      manifests: 1,
+      tags: 1,
+      blobs: 2,
+      bytes: 2,
+      uploads: 1,
+    })
+    assert.equal((await metadata.findManifest(repository, parseTag('latest')))?.size, 1)
+    assert.equal((await metadata.findUpload(repository, 'upload' as UploadId))?.offset, 5)
+  })
+
+  test('syncs every commit', async () => {
+    await using directory = await temporaryDirectory()
+    const path = join(directory.path, 'metadata.db')
+    await using databases = await openSqlite(path)
+    const setting = async (name: string): Promise<unknown> => {
+      const { rows } = await sql.raw<object>(`PRAGMA ${name}`).execute(databases.writes)
+      return Object.values(rows[0] ?? {})[0]
+    }
+    assert.equal(await setting('journal_mode'), 'wal')
+    assert.equal(await setting('synchronous'), 2)
+    assert.equal(await setting('foreign_keys'), 1)
+  })
+
+  test('refuses a file that is no database, says what to do, and leaves it open nowhere', async () => {
+    await using directory = await temporaryDirectory()
+    const path = join(directory.path, 'metadata.db')
+    await writeFile(path, 'this was never a database, however long it is'.repeat(100))
+    await assert.rejects(openSqlite(path), {
+      name: 'StartError',
+      message: /restore it from a backup/,
+    })
+    assert.deepEqual(await openFilesUnder(directory.path), [])
+  })
+
+  test('refuses a database of a newer version, and leaves it as it is', async () => {
+    await using directory = await temporaryDirectory()
+    const path = join(directory.path, 'metadata.db')
+    await (await openSqlite(path))[Symbol.asyncDispose]()
+    const database = new DatabaseSync(path)
+    database.exec("insert into kysely_migration values ('9999-later', '2099-01-01')")
+    database.close()
+    await assert.rejects(openSqlite(path), {
+      name: 'StartError',
+      message: /9999-later.*newer version/,
+    })
+    assert.deepEqual(await openFilesUnder(directory.path), [])
+  })
+
+  test('held locked by another program is UNAVAILABLE, still reads, and works again after', async () => {
+    await using directory = await temporaryDirectory()
+    const path = join(directory.path, 'metadata.db')
+    await using databases = await openSqlite(path)
+    // In place of five seconds, which are too long for a test.
+    await sql.raw('PRAGMA busy_timeout = 0').execute(databases.writes)
+    const metadata = new SqlMetadataStore(databases, new FakeClock())
+    const intruder = new DatabaseSync(path)
+    intruder.exec('BEGIN IMMEDIATE')
+    const unavailable = { name: 'OciError', code: 'UNAVAILABLE', status: 503 }
+    await assert.rejects(metadata.putBlob(repository, { digest, size: 1 }), unavailable)
+    await assert.rejects(metadata.deleteUpload('a' as UploadId), unavailable)
+    await assert.rejects(metadata.check(), unavailable)
+    assert.deepEqual(await metadata.listRepositories({ limit: 1 }), [])
+    intruder.exec('ROLLBACK')
+    intruder.close()
+    await metadata.check()
+    await metadata.putBlob(repository, { digest, size: 1 })
+    assert.ok(await metadata.findBlob(repository, digest))
+  })
+})

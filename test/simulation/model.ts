@@ -1,0 +1,174 @@
+// What a registry is, in plain maps: the model that the simulation holds the real one against. It
+// knows no durability, no files and no SQL; what is refused is a `Refusal` with the code a client
+// is told.
+
+import type { Digest } from '../../src/oci/digest.ts'
+import type { OciErrorCode } from '../../src/oci/errors.ts'
+
+/** Thrown where the registry answers an error. */
+export class Refusal extends Error {
+  readonly code: OciErrorCode
+
+  constructor(code: OciErrorCode) {
+    super(code)
+    this.code = code
+  }
+}
+
+/** A manifest as somebody who reads it understands it; not what the registry's parser made of it. */
+export interface ModelManifest {
+  readonly digest: Digest
+  readonly bytes: Buffer
+  readonly mediaType: string
+  readonly blobs: readonly Digest[]
+  readonly manifests: readonly Digest[]
+  readonly subject?: Digest
+  readonly artifactType?: string
+  readonly annotations?: Record<string, string>
+}
+
+interface ModelRepository {
+  readonly blobs: Set<Digest>
+  readonly manifests: Map<Digest, ModelManifest>
+  readonly tags: Map<string, Digest>
+}
+
+export interface ModelUpload {
+  readonly repository: string
+  /** What was acknowledged. */
+  bytes: Buffer
+  updatedAt: number
+  /** Its bytes became a blob that nobody was told of: they cannot be continued. */
+  lost: boolean
+}
+
+export class Model {
+  readonly repositories = new Map<string, ModelRepository>()
+  /** Everything that was ever acknowledged: nothing is collected here. */
+  readonly content = new Map<Digest, Buffer>()
+  readonly uploads = new Map<string, ModelUpload>()
+
+  #repository(name: string): ModelRepository {
+    const known = this.repositories.get(name)
+    if (known !== undefined) return known
+    const repository = { blobs: new Set<Digest>(), manifests: new Map(), tags: new Map() }
+    this.repositories.set(name, repository)
+    return repository
+  }
+
+  putBlob(name: string, digest: Digest, bytes: Buffer): void {
+    this.content.set(digest, bytes)
+    this.#repository(name).blobs.add(digest)
+  }
+
+  /** @returns whether it was mounted. */
+  mountBlob(name: string, digest: Digest, from: string | undefined): boolean {
+    const sources = from === undefined ? [...this.repositories.keys()] : [from]
+    const has = sources.some((source) => this.repositories.get(source)?.blobs.has(digest))
+    if (has) this.#repository(name).blobs.add(digest)
+    return has
+  }
+
+  getBlob(name: string, digest: Digest): Buffer {
+    const bytes = this.content.get(digest)
+    if (bytes === undefined || !this.repositories.get(name)?.blobs.has(digest)) {
+      throw new Refusal('BLOB_UNKNOWN')
+    }
+    return bytes
+  }
+
+  deleteBlob(name: string, digest: Digest): void {
+    this.getBlob(name, digest)
+    const { manifests, blobs } = this.#repository(name)
+    for (const manifest of manifests.values()) {
+      if (manifest.blobs.includes(digest)) throw new Refusal('DENIED')
+    }
+    blobs.delete(digest)
+  }
+
+  putManifest(name: string, manifest: ModelManifest, tags: readonly string[]): void {
+    const known = this.repositories.get(name)
+    const isComplete =
+      manifest.blobs.every((digest) => known?.blobs.has(digest)) &&
+      manifest.manifests.every((digest) => known?.manifests.has(digest))
+    if (!isComplete) throw new Refusal('MANIFEST_BLOB_UNKNOWN')
+    const repository = this.#repository(name)
+    this.content.set(manifest.digest, manifest.bytes)
+    repository.manifests.set(manifest.digest, manifest)
+    for (const tag of tags) repository.tags.set(tag, manifest.digest)
+  }
+
+  getManifest(name: string, reference: string): ModelManifest {
+    const repository = this.repositories.get(name)
+    if (repository === undefined) throw new Refusal('NAME_UNKNOWN')
+    const digest = (repository.tags.get(reference) ?? reference) as Digest
+    const manifest = repository.manifests.get(digest)
+    if (manifest === undefined) throw new Refusal('MANIFEST_UNKNOWN')
+    return manifest
+  }
+
+  deleteManifest(name: string, reference: string): void {
+    const { digest } = this.getManifest(name, reference)
+    const { manifests, tags } = this.#repository(name)
+    if (tags.delete(reference)) return
+    for (const manifest of manifests.values()) {
+      if (manifest.manifests.includes(digest)) throw new Refusal('DENIED')
+    }
+    manifests.delete(digest)
+    for (const [tag, target] of tags) if (target === digest) tags.delete(tag)
+  }
+
+  listTags(name: string): string[] {
+    const repository = this.repositories.get(name)
+    if (repository === undefined) throw new Refusal('NAME_UNKNOWN')
+    return [...repository.tags.keys()].toSorted()
+  }
+
+  listRepositories(): string[] {
+    const names = [...this.repositories].filter(([, { manifests }]) => manifests.size > 0)
+    return names.map(([name]) => name).toSorted()
+  }
+
+  listReferrers(name: string, subject: Digest): object[] {
+    const manifests = [...(this.repositories.get(name)?.manifests.values() ?? [])]
+    return manifests
+      .filter((manifest) => manifest.subject === subject)
+      .toSorted((a, b) => (a.digest < b.digest ? -1 : 1))
+      .map(({ digest, bytes, mediaType, artifactType, annotations }) => ({
+        digest,
+        mediaType,
+        size: bytes.length,
+        ...(artifactType !== undefined && { artifactType }),
+        ...(annotations && { annotations }),
+      }))
+  }
+
+  startUpload(id: string, repository: string, now: number): void {
+    this.uploads.set(id, { repository, bytes: Buffer.alloc(0), updatedAt: now, lost: false })
+  }
+
+  getUpload(name: string, id: string): ModelUpload {
+    const upload = this.uploads.get(id)
+    if (upload?.repository !== name) throw new Refusal('BLOB_UPLOAD_UNKNOWN')
+    return upload
+  }
+
+  expireUploads(before: number): number {
+    const idle = [...this.uploads].filter(([, { updatedAt }]) => updatedAt < before)
+    for (const [id] of idle) this.uploads.delete(id)
+    return idle.length
+  }
+
+  countContent(): object {
+    const all = [...this.repositories.values()]
+    const sum = (numbers: number[]): number => numbers.reduce((total, number) => total + number, 0)
+    return {
+      repositories: all.length,
+      manifests: sum(all.map(({ manifests }) => manifests.size)),
+      tags: sum(all.map(({ tags }) => tags.size)),
+      blobs: this.content.size,
+      bytes: sum([...this.content.values()].map((bytes) => bytes.length)),
+      uploads: this.uploads.size,
+    }
+  }
+}

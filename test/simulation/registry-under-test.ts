@@ -1,0 +1,68 @@
+// The real registry that the simulation drives: its verbs over files and SQLite in a temporary
+// directory, with stores that can be told to fail, and that can be stopped and started.
+
+import { mkdir, readdir } from 'node:fs/promises'
+import { openSqlite } from '../../src/metadata/sqlite.ts'
+import { SqlMetadataStore } from '../../src/metadata/sql-metadata-store.ts'
+import { Blobs } from '../../src/registry/blobs.ts'
+import { Listings } from '../../src/registry/listings.ts'
+import { Manifests } from '../../src/registry/manifests.ts'
+import { Mounts } from '../../src/registry/mounts.ts'
+import type { BlobStore, MetadataStore, UploadStore } from '../../src/registry/ports.ts'
+import { Uploads } from '../../src/registry/uploads.ts'
+import { FilesystemBlobStore } from '../../src/storage/filesystem/blob-store.ts'
+import { DataLayout } from '../../src/storage/filesystem/layout.ts'
+import { ReadBuffers } from '../../src/storage/filesystem/read-buffers.ts'
+import { FilesystemUploadStore } from '../../src/storage/filesystem/upload-store.ts'
+import type { FakeClock } from '../support/fake-clock.ts'
+import { Faults, FaultyBlobStore, FaultyUploadStore } from '../support/faulty-stores.ts'
+
+/** Small, so that little content crosses many of them. */
+export const bufferBytes = 1_024
+
+export interface RegistryUnderTest extends AsyncDisposable {
+  readonly metadata: MetadataStore
+  readonly blobStore: BlobStore
+  readonly uploadStore: UploadStore
+  readonly blobs: Blobs
+  readonly uploads: Uploads
+  readonly mounts: Mounts
+  readonly manifests: Manifests
+  readonly listings: Listings
+  readonly faults: Faults
+  /** Names of what is staged. */
+  listStaged(): Promise<string[]>
+}
+
+/** Starts on an empty directory, or on what an earlier one left there. */
+export async function startRegistry(root: string, clock: FakeClock): Promise<RegistryUnderTest> {
+  const layout = new DataLayout(root)
+  for (const directory of layout.directories()) await mkdir(directory, { recursive: true })
+  const databases = await openSqlite(layout.database)
+  const metadata = new SqlMetadataStore(databases, clock)
+  const buffers = new ReadBuffers({ bytes: bufferBytes, pooledMax: 2 })
+  const faults = new Faults()
+  const blobs = new FaultyBlobStore(new FilesystemBlobStore(layout, buffers), faults)
+  const staging = new FilesystemUploadStore(layout, buffers, { writeBytes: bufferBytes })
+  const uploadStore = new FaultyUploadStore(staging, faults)
+  const stores = { metadata, blobs, uploads: uploadStore, clock }
+  const uploads = new Uploads(stores, { digestersMax: 2 })
+  await uploads.removeLeftovers()
+  return {
+    metadata,
+    blobStore: blobs,
+    uploadStore,
+    faults,
+    uploads,
+    blobs: new Blobs(stores),
+    mounts: new Mounts(stores, { candidatesMax: 10 }),
+    manifests: new Manifests(stores, {
+      referencesMax: 100,
+      cacheEntriesMax: 20,
+      cacheBytesMax: 20_000,
+    }),
+    listings: new Listings(metadata, { referrersBytesMax: 1_000_000 }),
+    listStaged: () => readdir(layout.uploads),
+    [Symbol.asyncDispose]: () => databases[Symbol.asyncDispose](),
+  }
+}

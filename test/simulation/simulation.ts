@@ -1,0 +1,569 @@
+// Random steps, each taken by the registry and by the model, and the comparison of the two. A step
+// that a fault broke has to have changed nothing, with the few exceptions that are written out.
+
+import assert from 'node:assert/strict'
+import { type Digest, digestOf } from '../../src/oci/digest.ts'
+import { OciError } from '../../src/oci/errors.ts'
+import { parseReference } from '../../src/oci/reference.ts'
+import { parseRepositoryName, type RepositoryName } from '../../src/oci/repository-name.ts'
+import { parseTag } from '../../src/oci/tag.ts'
+import type { ByteRange } from '../../src/registry/ports.ts'
+import type { Chunk } from '../../src/registry/upload-session.ts'
+import { collect, inPieces } from '../support/bytes.ts'
+import { FakeClock } from '../support/fake-clock.ts'
+import { type FiredFault, InjectedFault } from '../support/faulty-stores.ts'
+import { requestContext } from '../support/request-context.ts'
+import { blobContents, type ManifestPushContent, randomManifest } from './content.ts'
+import { Model, type ModelUpload, Refusal } from './model.ts'
+import { Random } from './random.ts'
+import { type RegistryUnderTest, startRegistry } from './registry-under-test.ts'
+
+const repositories = ['a', 'a/b', 'c'].map((name) => parseRepositoryName(name))
+const tags = ['1', 'Latest', 'latest', 'v1.0', '_x'].map((text) => parseTag(text))
+const context = requestContext()
+const idleMs = 60_000
+/** How many things that are gone, or never were, are still asked for. */
+const tracesKept = 5
+
+/** What a client does that goes away in the middle of its body. */
+const clientGone = new Error('the client went away')
+
+type Outcome<T> = { readonly value: T } | { readonly error: unknown }
+
+interface Step<T> {
+  readonly registry: () => Promise<T>
+  readonly model: () => T
+  /** What a fault leaves behind where that is more than nothing. */
+  readonly afterFault?: (fired: readonly FiredFault[]) => void
+}
+
+interface Running {
+  readonly clock: FakeClock
+  readonly registry: RegistryUnderTest
+}
+
+export class Simulation implements AsyncDisposable {
+  readonly history: string[] = []
+  readonly #root: string
+  readonly #random: Random
+  readonly #clock: FakeClock
+  readonly #model = new Model()
+  #registry: RegistryUnderTest
+  /** All that was ever tried, known or not. */
+  readonly #blobs = new Set<Digest>(blobContents.map(({ digest }) => digest))
+  readonly #manifests = new Set<Digest>()
+  readonly #subjects = new Set<Digest>(blobContents.slice(0, 1).map(({ digest }) => digest))
+  /** The manifest that was pushed last, in all ways that it can be. */
+  #pushed: ManifestPushContent[] | undefined
+  readonly #sessions = new Map<string, RepositoryName>()
+  /** A fault kept staged bytes from being removed; the next start does that. */
+  #mayHaveLeftovers = false
+  readonly #counts = new Map<string, number>()
+
+  /** A step that stands here twice is taken twice as often. */
+  readonly #steps: readonly (() => Promise<void>)[] = [
+    ...times(4, () => this.#pushBlob()),
+    ...times(4, () => this.#startUpload()),
+    ...times(8, () => this.#appendToUpload()),
+    ...times(5, () => this.#completeUpload()),
+    ...times(1, () => this.#cancelUpload()),
+    ...times(3, () => this.#mountBlob()),
+    ...times(8, () => this.#putManifest()),
+    ...times(6, () => this.#deleteManifest()),
+    ...times(3, () => this.#deleteBlob()),
+    ...times(2, () => this.#read()),
+    ...times(1, () => this.#expireUploads()),
+    ...times(1, () => this.#restart()),
+  ]
+
+  private constructor(root: string, seed: number, running: Running) {
+    this.#root = root
+    this.#random = new Random(seed)
+    this.#registry = running.registry
+    this.#clock = running.clock
+  }
+
+  static async start(root: string, seed: number): Promise<Simulation> {
+    const clock = new FakeClock()
+    return new Simulation(root, seed, { clock, registry: await startRegistry(root, clock) })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#registry[Symbol.asyncDispose]()
+  }
+
+  /** How often each step was taken, with each outcome. */
+  summary(): string {
+    const counts = [...this.#counts].toSorted(([a], [b]) => (a < b ? -1 : 1))
+    return counts.map(([outcome, count]) => `${outcome}: ${count}`).join(', ')
+  }
+
+  async step(): Promise<void> {
+    const random = this.#random
+    if (random.chance(3)) {
+      const fault = {
+        code: random.pick(['ENOSPC', 'EIO'] as const),
+        moment: random.pick(['before', 'midway', 'after'] as const),
+      }
+      const when = { skip: random.below(2), times: 1 + random.below(2) }
+      this.#registry.faults.arm(fault, when)
+      this.history.push(`(${fault.code} ${fault.moment}, skip ${when.skip}, times ${when.times})`)
+    }
+    await random.pick(this.#steps)()
+    this.#forget()
+    this.#registry.faults.disarm()
+  }
+
+  /** What is long gone is looked for no more, or a long run would do little else. */
+  #forget(): void {
+    const { uploads, repositories } = this.#model
+    const isHeld = (digest: Digest): boolean =>
+      [...repositories.values()].some(
+        ({ blobs, manifests }) => blobs.has(digest) || manifests.has(digest),
+      )
+    for (const digests of [this.#blobs, this.#manifests, this.#subjects]) {
+      const gone = [...digests].filter((digest) => !isHeld(digest))
+      for (const digest of gone.slice(0, -tracesKept)) digests.delete(digest)
+    }
+    const ended = [...this.#sessions.keys()].filter((id) => !uploads.has(id))
+    for (const id of ended.slice(0, -tracesKept)) this.#sessions.delete(id)
+  }
+
+  async #take<T>(name: string, step: Step<T>): Promise<void> {
+    const outcome = await outcomeOf(step.registry)
+    const { fired } = this.#registry.faults
+    const failed = 'error' in outcome && isInjected(outcome.error)
+    if (fired.some(({ operation }) => operation === 'deleteUpload')) this.#mayHaveLeftovers = true
+    const label = failed ? 'broken by a fault' : describe(outcome)
+    this.history.push(`${name}: ${label}`)
+    const verb = name.split(' ')[0] ?? name
+    this.#counts.set(`${verb} ${label}`, (this.#counts.get(`${verb} ${label}`) ?? 0) + 1)
+    if (failed) {
+      assert.ok(fired.length > 0)
+      step.afterFault?.(fired)
+      return
+    }
+    const expected = await outcomeOf(() => Promise.resolve().then(step.model))
+    assert.equal(describe(outcome), describe(expected), name)
+    if ('value' in outcome && 'value' in expected) {
+      assert.deepEqual(outcome.value, expected.value, name)
+    }
+  }
+
+  #pushBlob(): Promise<void> {
+    const random = this.#random
+    const repository = random.pick(repositories)
+    const content = random.pick(blobContents)
+    const bytes = random.chance(5) ? Buffer.from('not what the digest says') : content.bytes
+    const breaks = random.chance(5)
+    const { digest } = content
+    return this.#take(`pushBlob ${repository} ${short(digest)}${breaks ? ' (breaks)' : ''}`, {
+      registry: () =>
+        this.#registry.uploads.pushBlob(context, repository, digest, {
+          bytes: this.#body(bytes, breaks),
+        }),
+      model: () => {
+        if (breaks) throw clientGone
+        if (bytes !== content.bytes) throw new Refusal('DIGEST_INVALID')
+        this.#model.putBlob(repository, digest, bytes)
+        return { digest, size: bytes.length }
+      },
+    })
+  }
+
+  #startUpload(): Promise<void> {
+    const repository = this.#random.pick(repositories)
+    const algorithm = this.#random.pick(['sha256', 'sha512'] as const)
+    let id = ''
+    return this.#take(`startUpload ${repository}`, {
+      registry: async () => {
+        id = (await this.#registry.uploads.startUpload(repository, algorithm)).id
+        this.#sessions.set(id, repository)
+      },
+      model: () => this.#model.startUpload(id, repository, this.#clock.now()),
+    })
+  }
+
+  /** A session, mostly one that is open, with a chunk for it. */
+  #pickUpload() {
+    const random = this.#random
+    const open = [...this.#model.uploads.keys()]
+    const ids = open.length > 0 && !random.chance(8) ? open : [...this.#sessions.keys(), 'unknown']
+    const id = random.pick(ids)
+    const repository = random.chance(10)
+      ? random.pick(repositories)
+      : (this.#sessions.get(id) ?? random.pick(repositories))
+    const offset = this.#model.uploads.get(id)?.bytes.length ?? 0
+    const bytes = random.pick(blobContents).bytes.subarray(0, random.below(2_500))
+    const breaks = random.chance(6)
+    const range = this.#pickRange(offset, bytes.length)
+    return { id, repository, bytes, breaks, range }
+  }
+
+  /** None, the right one, one out of order, or one of another length than the body. */
+  #pickRange(offset: number, length: number): ByteRange | undefined {
+    const random = this.#random
+    if (length === 0 || random.chance(2)) return undefined
+    const start = random.chance(6) ? offset + random.below(5) : offset
+    const extra = random.chance(6) ? random.below(3) : 0
+    return { start, endInclusive: start + length + extra - 1 }
+  }
+
+  #appendToUpload(): Promise<void> {
+    const { id, repository, bytes, breaks, range } = this.#pickUpload()
+    return this.#take(`appendToUpload ${id.slice(0, 8)} +${bytes.length}`, {
+      registry: async () => {
+        const chunk = this.#chunk(bytes, breaks, range)
+        return (await this.#registry.uploads.appendToUpload(repository, id, chunk)).offset
+      },
+      model: () => {
+        const upload = this.#model.getUpload(repository, id)
+        this.#append(upload, { bytes, breaks, range })
+        upload.updatedAt = this.#clock.now()
+        if (breaks) throw clientGone
+        return upload.bytes.length
+      },
+    })
+  }
+
+  /** What an append does to the model's session. The length of a body that breaks is not judged. */
+  #append(
+    upload: ModelUpload,
+    chunk: { bytes: Buffer; breaks: boolean; range: ByteRange | undefined },
+  ): void {
+    const { bytes, breaks, range } = chunk
+    if (range !== undefined && range.start !== upload.bytes.length) {
+      throw new Refusal('RANGE_INVALID')
+    }
+    if (upload.lost) throw new Refusal('BLOB_UPLOAD_UNKNOWN')
+    const spans = range === undefined ? bytes.length : range.endInclusive - range.start + 1
+    if (!breaks && spans !== bytes.length) throw new Refusal('SIZE_INVALID')
+    upload.bytes = Buffer.concat([upload.bytes, breaks ? arrivedOf(bytes) : bytes])
+  }
+
+  #completeUpload(): Promise<void> {
+    const random = this.#random
+    const { id, repository, bytes, breaks, range } = this.#pickUpload()
+    const staged = this.#model.uploads.get(id)?.bytes ?? Buffer.alloc(0)
+    const whole = Buffer.concat([staged, bytes])
+    const algorithm = random.pick(['sha256', 'sha256', 'sha512'] as const)
+    const wrong = random.chance(6)
+    const digest = wrong ? random.pick(blobContents).digest : digestOf(whole, algorithm)
+    this.#blobs.add(digest)
+    return this.#take(`completeUpload ${id.slice(0, 8)} +${bytes.length}`, {
+      registry: () =>
+        this.#registry.uploads.completeUpload(context, repository, id, {
+          digest,
+          chunk: this.#chunk(bytes, breaks, range),
+        }),
+      model: () => {
+        const upload = this.#model.getUpload(repository, id)
+        this.#append(upload, { bytes, breaks, range })
+        upload.updatedAt = this.#clock.now()
+        if (breaks) throw clientGone
+        this.#model.uploads.delete(id)
+        const isRight = digest === digestOf(upload.bytes, digestAlgorithmOf(digest))
+        if (!isRight) throw new Refusal('DIGEST_INVALID')
+        this.#model.putBlob(repository, digest, upload.bytes)
+        return { digest, size: upload.bytes.length }
+      },
+      afterFault: (fired) => {
+        const upload = this.#model.uploads.get(id)
+        const last = fired.at(-1)
+        // The digest was wrong: the session has ended, only its bytes could not be removed.
+        if (last?.operation === 'deleteUpload') this.#model.uploads.delete(id)
+        if (upload && last?.operation === 'commitUpload' && last.moment === 'after') {
+          upload.lost = upload.bytes.length > 0
+        }
+      },
+    })
+  }
+
+  #cancelUpload(): Promise<void> {
+    const { id, repository } = this.#pickUpload()
+    const end = (): void => {
+      this.#model.uploads.delete(id)
+    }
+    return this.#take(`cancelUpload ${id.slice(0, 8)}`, {
+      registry: () => this.#registry.uploads.cancelUpload(repository, id),
+      model: () => {
+        this.#model.getUpload(repository, id)
+        end()
+      },
+      // The session ends first: without it the bytes are nobody's.
+      afterFault: end,
+    })
+  }
+
+  #mountBlob(): Promise<void> {
+    const random = this.#random
+    const repository = random.pick(repositories)
+    const from = random.chance(2) ? random.pick(repositories) : undefined
+    const digest = random.pick([...this.#blobs])
+    return this.#take(`mountBlob ${repository} ${short(digest)} from ${from ?? 'anywhere'}`, {
+      registry: async () => {
+        const source = from === undefined ? {} : { from }
+        const { mounts } = this.#registry
+        return (await mounts.mountBlob(context, repository, digest, source)) !== undefined
+      },
+      model: () => this.#model.mountBlob(repository, digest, from),
+    })
+  }
+
+  #putManifest(): Promise<void> {
+    const random = this.#random
+    const repository = random.pick(repositories)
+    const again = random.chance(4) ? this.#pushed : undefined
+    const ways = again ?? randomManifest(random, this.#surroundings(repository))
+    const { manifest, contentType } = random.pick(ways)
+    this.#pushed = ways
+    // Under a tag the digest is the registry's choice.
+    const byTag = manifest.digest.startsWith('sha256:') && random.chance(2)
+    const wrong = !byTag && random.chance(8)
+    const digest = wrong ? digestOf(Buffer.from('something else')) : manifest.digest
+    const reference = byTag ? random.pick(tags) : digest
+    const more = random.some(tags, 2)
+    this.#manifests.add(digest)
+    const { bytes, subject } = manifest
+    if (subject !== undefined) this.#subjects.add(subject)
+    return this.#take(`putManifest ${repository} ${reference.slice(0, 15)} ${manifest.mediaType}`, {
+      registry: () =>
+        this.#registry.manifests.putManifest(context, repository, {
+          reference,
+          bytes,
+          contentType,
+          tags: more,
+        }),
+      model: () => {
+        if (wrong) throw new Refusal('DIGEST_INVALID')
+        this.#model.putManifest(repository, manifest, byTag ? [reference, ...more] : more)
+        return { digest, ...(subject !== undefined && { subject }) }
+      },
+    })
+  }
+
+  /** What a new manifest may refer to; now and then what the repository does not have. */
+  #surroundings(repository: RepositoryName) {
+    const known = this.#model.repositories.get(repository)
+    const has = {
+      blobs: [...(known?.blobs ?? [])],
+      manifests: [...(known?.manifests.keys() ?? [])],
+    }
+    const all = blobContents.map(({ digest }) => digest)
+    const subjects = [...all.slice(0, 2), ...has.manifests]
+    const missing = this.#random.chance(6)
+    return {
+      blobs: missing || has.blobs.length === 0 ? all : has.blobs,
+      manifests: missing ? [...this.#manifests] : has.manifests,
+      subjects,
+    }
+  }
+
+  #deleteManifest(): Promise<void> {
+    const repository = this.#random.pick(repositories)
+    const has = [...(this.#model.repositories.get(repository)?.manifests.keys() ?? [])]
+    const any = [...tags, ...this.#manifests]
+    const reference = this.#random.pick(this.#random.chance(4) || has.length === 0 ? any : has)
+    return this.#take(`deleteManifest ${repository} ${reference.slice(0, 15)}`, {
+      registry: () => this.#registry.manifests.deleteManifest(context, repository, reference),
+      model: () => this.#model.deleteManifest(repository, reference),
+    })
+  }
+
+  #deleteBlob(): Promise<void> {
+    const repository = this.#random.pick(repositories)
+    const has = [...(this.#model.repositories.get(repository)?.blobs ?? [])]
+    const any = [...this.#blobs]
+    const digest = this.#random.pick(this.#random.chance(4) || has.length === 0 ? any : has)
+    return this.#take(`deleteBlob ${repository} ${short(digest)}`, {
+      registry: () => this.#registry.blobs.deleteBlob(context, repository, digest),
+      model: () => this.#model.deleteBlob(repository, digest),
+    })
+  }
+
+  /** One read that a fault may hit; without one, `compare` reads everything. */
+  async #read(): Promise<void> {
+    const random = this.#random
+    const repository = random.pick(repositories)
+    const digest = random.pick([...this.#blobs])
+    await this.#take(`openBlob ${repository} ${short(digest)}`, {
+      registry: () => this.#readBlob(repository, digest),
+      model: () => this.#model.getBlob(repository, digest),
+    })
+    const reference = random.pick([...tags, ...this.#manifests])
+    await this.#take(`getManifest ${repository} ${reference.slice(0, 15)}`, {
+      registry: async () =>
+        (await this.#registry.manifests.getManifest(context, repository, reference)).digest,
+      model: () => this.#model.getManifest(repository, reference).digest,
+    })
+  }
+
+  #expireUploads(): Promise<void> {
+    this.#registry.faults.disarm()
+    this.#clock.advance(this.#random.below(idleMs / 2))
+    const before = this.#clock.now() - idleMs
+    return this.#take('expireUploads', {
+      registry: () => this.#registry.uploads.expireUploads(before, 1_000),
+      model: () => this.#model.expireUploads(before),
+    })
+  }
+
+  async #restart(): Promise<void> {
+    this.history.push('restart')
+    await this.#registry[Symbol.asyncDispose]()
+    this.#registry = await startRegistry(this.#root, this.#clock)
+    this.#mayHaveLeftovers = false
+  }
+
+  /** Reads everything there is, or could be, from both. */
+  async compare(): Promise<void> {
+    for (const repository of repositories) {
+      await this.#compareManifests(repository)
+      await this.#compareBlobs(repository)
+    }
+    await this.#compareUploads()
+    assert.deepEqual(await this.#registry.metadata.countContent(), this.#model.countContent())
+    const { entries } = await this.#registry.listings.listRepositories({ limit: 100 })
+    assert.deepEqual(entries, this.#model.listRepositories())
+  }
+
+  async #compareManifests(repository: RepositoryName): Promise<void> {
+    const { listings, manifests } = this.#registry
+    await this.#same(`tags of ${repository}`, {
+      registry: () => listPages((page) => listings.listTags(repository, page)),
+      model: () => this.#model.listTags(repository),
+    })
+    const has = this.#model.repositories.get(repository)?.manifests.keys() ?? []
+    for (const text of [...tags, ...this.#sample(this.#manifests, has)]) {
+      const reference = parseReference(text)
+      const get = async (): Promise<object> => {
+        const found = await manifests.getManifest(context, repository, reference)
+        return { digest: found.digest, mediaType: found.mediaType, bytes: digestOf(found.bytes) }
+      }
+      await this.#same(`manifest ${repository} ${reference}`, {
+        // Two at once, as when a deployment starts.
+        registry: async () => (await Promise.all([get(), get()]))[1],
+        model: () => {
+          const { digest, mediaType, bytes } = this.#model.getManifest(repository, reference)
+          return { digest, mediaType, bytes: digestOf(bytes) }
+        },
+      })
+    }
+    for (const subject of this.#subjects) {
+      await this.#same(`referrers of ${repository} ${subject}`, {
+        registry: async (): Promise<object[]> =>
+          listPages((page) => listings.listReferrers(repository, subject, page)),
+        model: () => this.#model.listReferrers(repository, subject),
+      })
+    }
+  }
+
+  async #compareBlobs(repository: RepositoryName): Promise<void> {
+    const has = this.#model.repositories.get(repository)?.blobs ?? []
+    for (const digest of this.#sample(this.#blobs, has)) {
+      await this.#same(`blob ${repository} ${digest}`, {
+        registry: () => this.#readBlob(repository, digest),
+        model: () => this.#model.getBlob(repository, digest),
+      })
+      await this.#same(`size of blob ${repository} ${digest}`, {
+        registry: () => this.#registry.blobs.getBlob(context, repository, digest),
+        model: () => ({ digest, size: this.#model.getBlob(repository, digest).length }),
+      })
+    }
+  }
+
+  async #compareUploads(): Promise<void> {
+    for (const [id, repository] of this.#sessions) {
+      await this.#same(`upload ${id}`, {
+        registry: async () => (await this.#registry.uploads.getUpload(repository, id)).offset,
+        model: () => this.#model.getUpload(repository, id).bytes.length,
+      })
+    }
+    const staged = await this.#registry.listStaged()
+    const nobodys = staged.filter((id) => !this.#model.uploads.has(id))
+    if (!this.#mayHaveLeftovers) assert.deepEqual(nobodys, [], 'staged, and nobody knows it')
+  }
+
+  /** All that the repository has, what was tried last, and some of what else there is. */
+  #sample(tried: Set<Digest>, has: Iterable<Digest>): Set<Digest> {
+    const all = [...tried]
+    return new Set([...has, ...all.slice(-tracesKept), ...this.#random.some(all, tracesKept)])
+  }
+
+  async #same<T>(name: string, step: Step<T>): Promise<void> {
+    const outcome = await outcomeOf(step.registry)
+    const expected = await outcomeOf(() => Promise.resolve().then(step.model))
+    assert.equal(describe(outcome), describe(expected), name)
+    assert.deepEqual(
+      'value' in outcome && outcome.value,
+      'value' in expected && expected.value,
+      name,
+    )
+  }
+
+  async #readBlob(repository: RepositoryName, digest: Digest): Promise<Buffer> {
+    await using reader = await this.#registry.blobs.openBlob(context, repository, digest)
+    return await collect(reader.read())
+  }
+
+  #chunk(bytes: Buffer, breaks: boolean, range: ByteRange | undefined): Chunk {
+    return { bytes: this.#body(bytes, breaks), ...(range && { range }) }
+  }
+
+  async *#body(bytes: Buffer, breaks: boolean): AsyncGenerator<Uint8Array> {
+    yield* inPieces(breaks ? arrivedOf(bytes) : bytes, 700)
+    if (breaks) throw clientGone
+  }
+}
+
+function times<T>(count: number, item: T): T[] {
+  return Array.from({ length: count }, () => item)
+}
+
+/** Of a body that breaks. */
+function arrivedOf(bytes: Buffer): Buffer {
+  return bytes.subarray(0, Math.floor(bytes.length / 2))
+}
+
+function digestAlgorithmOf(digest: Digest): 'sha256' | 'sha512' {
+  return digest.startsWith('sha256:') ? 'sha256' : 'sha512'
+}
+
+function short(digest: Digest): string {
+  return digest.slice(0, 15)
+}
+
+/** All entries, in pages of two. */
+async function listPages<T>(
+  list: (page: { limit: number; after?: string }) => Promise<{ entries: T[]; next?: string }>,
+): Promise<T[]> {
+  const entries: T[] = []
+  let after: string | undefined
+  do {
+    const page = await list({ limit: 2, ...(after !== undefined && { after }) })
+    entries.push(...page.entries)
+    after = page.next
+  } while (after !== undefined)
+  return entries
+}
+
+async function outcomeOf<T>(work: () => Promise<T>): Promise<Outcome<T>> {
+  try {
+    return { value: await work() }
+  } catch (error) {
+    return { error }
+  }
+}
+
+function isInjected(error: unknown): boolean {
+  return error instanceof OciError && error.cause instanceof InjectedFault
+}
+
+/** In one word: what both sides must agree on. */
+function describe(outcome: Outcome<unknown>): string {
+  if ('value' in outcome) return 'done'
+  const { error } = outcome
+  if (error === clientGone) return 'client gone'
+  if (error instanceof OciError || error instanceof Refusal) return error.code
+  throw error
+}

@@ -1,0 +1,145 @@
+// What the verbs make of stores that fail: the client is told the first cause, not the one that came
+// from cleaning up after it, and nothing that was cached outlives a write.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { digestOf } from '../../../src/oci/digest.ts'
+import { parseReference } from '../../../src/oci/reference.ts'
+import { parseRepositoryName } from '../../../src/oci/repository-name.ts'
+import { Manifests } from '../../../src/registry/manifests.ts'
+import type { MetadataStore } from '../../../src/registry/ports.ts'
+import { Uploads } from '../../../src/registry/uploads.ts'
+import { inPieces } from '../../support/bytes.ts'
+import { FakeClock } from '../../support/fake-clock.ts'
+import { requestContext } from '../../support/request-context.ts'
+import { temporaryDirectory } from '../../support/temporary-directory.ts'
+import { type RegistryUnderTest, startRegistry } from '../../simulation/registry-under-test.ts'
+
+const context = requestContext()
+const repository = parseRepositoryName('a')
+const content = Buffer.from('content')
+const digest = digestOf(content)
+
+interface Started extends AsyncDisposable {
+  readonly registry: RegistryUnderTest
+  readonly clock: FakeClock
+}
+
+async function start(): Promise<Started> {
+  const directory = await temporaryDirectory()
+  const clock = new FakeClock()
+  const registry = await startRegistry(directory.path, clock)
+  return {
+    registry,
+    clock,
+    [Symbol.asyncDispose]: async () => {
+      await registry[Symbol.asyncDispose]()
+      await directory[Symbol.asyncDispose]()
+    },
+  }
+}
+
+test('a push that fails for want of space says so, even if cleaning up fails too', async () => {
+  await using started = await start()
+  const { uploads, faults } = started.registry
+  const warnings: string[] = []
+  const log = { ...context.log, warn: (_: object, message: string) => void warnings.push(message) }
+  const failing = { ...context, log }
+  const push = (): Promise<unknown> =>
+    uploads.pushBlob(failing, repository, digest, { bytes: inPieces(content, 3) })
+  faults.arm({ code: 'ENOSPC', moment: 'midway' }, { times: 2 })
+  await assert.rejects(push(), { code: 'STORAGE_FULL' })
+  assert.equal(warnings.length, 1)
+  faults.disarm()
+  const broken = { bytes: inPieces(Buffer.from('other'), 3) }
+  faults.arm({ code: 'EIO', moment: 'before' }, { skip: 1 })
+  await assert.rejects(uploads.pushBlob(failing, repository, digest, broken), {
+    code: 'DIGEST_INVALID',
+  })
+})
+
+test('a session whose client comes back while idle ones are removed is not idle', async () => {
+  await using started = await start()
+  const { clock, registry } = started
+  const metadata = withMethod(registry.metadata, 'listIdleUploads', async (before, limit) => {
+    const idle = await registry.metadata.listIdleUploads(before, limit)
+    await uploads.appendToUpload(repository, upload.id, { bytes: inPieces(content, 3) })
+    return idle
+  })
+  const stores = { metadata, uploads: registry.uploadStore, clock }
+  const uploads = new Uploads(stores, { digestersMax: 1 })
+  const upload = await uploads.startUpload(repository, 'sha256')
+  const other = await uploads.startUpload(repository, 'sha256')
+  clock.advance(1_000)
+  assert.equal(await uploads.expireUploads(clock.now(), 10), 1)
+  assert.equal((await uploads.getUpload(repository, upload.id)).offset, content.length)
+  await assert.rejects(uploads.getUpload(repository, other.id), { code: 'BLOB_UPLOAD_UNKNOWN' })
+})
+
+test('a tag whose push failed in the middle is answered as the database has it', async () => {
+  await using started = await start()
+  const { manifests, uploads, faults } = started.registry
+  await uploads.pushBlob(context, repository, digest, { bytes: inPieces(content, 3) })
+  const descriptor = { mediaType: 'application/vnd.oci.image.config.v1+json', digest, size: 7 }
+  const push = (variant: number): Promise<unknown> =>
+    manifests.putManifest(context, repository, {
+      reference: parseReference('latest'),
+      bytes: Buffer.from(JSON.stringify({ config: descriptor, layers: [], variant })),
+      contentType: undefined,
+      tags: [],
+    })
+  const get = async (): Promise<string> => {
+    const { bytes } = await manifests.getManifest(context, repository, parseReference('latest'))
+    return Buffer.from(bytes).toString()
+  }
+  await push(1)
+  assert.match(await get(), /"variant":1/)
+  faults.arm({ code: 'EIO', moment: 'after' })
+  await assert.rejects(push(2), { code: 'UNAVAILABLE' })
+  faults.disarm()
+  assert.match(await get(), /"variant":1/)
+  await push(2)
+  assert.match(await get(), /"variant":2/)
+})
+
+test('a write whose connection broke after the commit is seen by the next read', async () => {
+  await using started = await start()
+  const { registry } = started
+  const broken = new Error('connection lost')
+  const metadata = withMethod(registry.metadata, 'putManifest', async (...args) => {
+    await registry.metadata.putManifest(...args)
+    throw broken
+  })
+  const settings = { referencesMax: 10, cacheEntriesMax: 10, cacheBytesMax: 10_000 }
+  const manifests = new Manifests({ metadata, blobs: registry.blobStore }, settings)
+  const latest = parseReference('latest')
+  const push = (variant: number): Promise<unknown> => {
+    const bytes = Buffer.from(JSON.stringify({ manifests: [], variant }))
+    return manifests.putManifest(context, repository, {
+      reference: latest,
+      bytes,
+      contentType: undefined,
+      tags: [],
+    })
+  }
+  for (const variant of [1, 2]) {
+    await assert.rejects(push(variant), broken)
+    const { bytes } = await manifests.getManifest(context, repository, latest)
+    assert.equal(Buffer.from(bytes).toString(), `{"manifests":[],"variant":${variant}}`)
+  }
+})
+
+/** The store with one method replaced. */
+function withMethod<K extends keyof MetadataStore>(
+  metadata: MetadataStore,
+  name: K,
+  method: MetadataStore[K],
+): MetadataStore {
+  return new Proxy(metadata, {
+    get: (target, key) => {
+      if (key === name) return method
+      const value: unknown = Reflect.get(target, key)
+      return typeof value === 'function' ? (value.bind(target) as unknown) : value
+    },
+  })
+}
