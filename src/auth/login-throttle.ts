@@ -2,8 +2,8 @@
  * Slows the guessing of passwords down, per client network (an IPv4 address, a /64 of IPv6). Two
  * steps, because clients behind one ingress may all have its address:
  * - `slowed`, after `loginFailuresMax` failures in a window: no new credential is tried any more, one
- *   that was right before still passes. So a client with an old password, which repeats it for ever,
- *   locks nobody out.
+ *   that was right before still passes. The same wrong credential again is no further failure (see
+ *   `login.ts`), so a client with an old password, which repeats it for ever, locks nobody out.
  * - `closed`, after `loginGuessesMax` different credentials were sent while slowed: that is guessing,
  *   and each answer "it passes" or "it does not" would tell whether a guess was right. Nothing passes.
  *   Bearer tokens are not logins and go on working.

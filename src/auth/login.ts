@@ -17,6 +17,8 @@ export class Login {
   readonly #throttle: LoginThrottle
   readonly #cacheKey = randomBytes(32)
   readonly #verified = new LruCache<string, true>({ entriesMax: limits.verifiedCredentialsMax })
+  /** A client with an old password repeats it for ever; only its first try costs or counts. */
+  readonly #wrong = new LruCache<string, true>({ entriesMax: limits.refusedCredentialsMax })
   readonly #attempts = new SingleFlight<string, boolean>()
   readonly #checks = new SingleFlight<string, boolean>()
 
@@ -29,7 +31,10 @@ export class Login {
   async verify(credentials: Credentials, clientAddress: string): Promise<boolean> {
     const key = this.#keyOf(credentials)
     const state = this.#throttle.state(clientAddress)
-    if (state !== 'closed' && this.#verified.get(key)) return true
+    if (state !== 'closed') {
+      if (this.#verified.get(key)) return true
+      if (this.#wrong.get(key)) return false
+    }
     if (state !== 'open') throw this.#throttle.refuse(clientAddress, key)
     // A client that sends one wrong password in many requests at once has failed once.
     return this.#attempts.run(`${networkOf(clientAddress)} ${key}`, () =>
@@ -45,7 +50,8 @@ export class Login {
     } finally {
       if (isRight !== false) takeBack()
     }
-    if (isRight) this.#verified.set(key, true)
+    const remembered = isRight ? this.#verified : this.#wrong
+    remembered.set(key, true)
     return isRight
   }
 

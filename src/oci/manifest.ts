@@ -37,8 +37,8 @@ export interface Manifest {
 export function parseManifest(bytes: Uint8Array, contentType: string | undefined): Manifest {
   const document = parseDocument(bytes)
   const mediaType = decideMediaType(document, contentType)
-  const subject =
-    document['subject'] === undefined ? undefined : parseDescriptor(document['subject'], 'subject')
+  // Clients in Go may write what is absent as null.
+  const subject = parseOptionalDescriptor(document['subject'], 'subject')
   const annotations = parseAnnotations(document['annotations'])
   const artifactType = artifactTypeOf(document, mediaType)
   const content = isIndexMediaType(mediaType)
@@ -144,12 +144,19 @@ function imageContent(document: Record<string, unknown>, mediaType: string): Con
 
 /** BuildKit's cache index lists layers as its children: what is no manifest type is a blob. */
 function indexContent(document: Record<string, unknown>): Content {
-  const children = parseDescriptors(document['manifests'], 'manifests')
+  const children = parseDescriptors(
+    document['manifests'] === null ? [] : document['manifests'],
+    'manifests',
+  )
   return {
     blobs: children.filter((child) => !isManifestMediaType(child.mediaType)),
     optionalBlobs: [],
     manifests: children.filter((child) => isManifestMediaType(child.mediaType)),
   }
+}
+
+function parseOptionalDescriptor(value: unknown, field: string): Descriptor | undefined {
+  return value === undefined || value === null ? undefined : parseDescriptor(value, field)
 }
 
 function parseDescriptors(value: unknown, field: string): Descriptor[] {

@@ -129,7 +129,7 @@ describe('with a user', () => {
   test('too many wrong logins have to wait, and no longer than the window', async () => {
     const { authenticator, clock } = setUp(closed)
     for (let i = 0; i < limits.loginFailuresMax; i += 1) {
-      const attempt = authenticator.authenticate(basic('me', 'wrong'), address)
+      const attempt = authenticator.authenticate(basic('me', `wrong ${i}`), address)
       await assert.rejects(attempt, { code: 'UNAUTHORIZED' })
     }
     await assert.rejects(authenticator.authenticate(basic(), address), {

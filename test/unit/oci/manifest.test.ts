@@ -226,6 +226,13 @@ describe('the artifact type', () => {
   }
 })
 
+test('what clients in Go write as null is absent', () => {
+  const index = parse({ mediaType: ociIndex, manifests: null, subject: null, annotations: null })
+  assert.deepEqual(index.manifests, [])
+  assert.equal(index.subject, undefined)
+  assert.deepEqual(parse({ ...image, layers: null }).blobs.length, 1)
+})
+
 describe('an error names the place', () => {
   const bad = { mediaType: layerType, digest: 'sha256:abc', size: 1 }
   const cases: [document: object, problem: RegExp][] = [
