@@ -71,19 +71,36 @@ async function sendWhole(
 }
 
 function write(response: ServerResponse, chunk: string | Uint8Array): Promise<void> {
-  return new Promise((resolve, reject) => {
-    response.write(chunk, (error) => (error ? reject(error) : resolve()))
-  })
+  return settled(response, (done) => response.write(chunk, done))
 }
 
 function end(response: ServerResponse, body?: string | Uint8Array): Promise<void> {
+  return settled(response, (done) => {
+    response.once('finish', done)
+    response.end(body)
+  })
+}
+
+/**
+ * Node forgets the callbacks of a response whose connection closed meanwhile, so its closing is
+ * listened for too. Once it is closed the system uses no chunk any more.
+ */
+function settled(
+  response: ServerResponse,
+  act: (done: (error?: Error | null) => void) => void,
+): Promise<void> {
+  if (response.closed) return Promise.reject(new ClientGone())
   return new Promise((resolve, reject) => {
-    response.once('close', () => {
+    const onClose = (): void => {
       if (response.writableFinished) resolve()
       else reject(new ClientGone())
+    }
+    response.once('close', onClose)
+    act((error) => {
+      response.off('close', onClose)
+      if (error) reject(error)
+      else resolve()
     })
-    response.once('finish', resolve)
-    response.end(body)
   })
 }
 

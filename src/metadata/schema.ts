@@ -78,5 +78,4 @@ export interface Schema {
   uploads: UploadsTable
 }
 
-export type ManifestRow = Selectable<ManifestsTable>
 export type UploadRow = Selectable<UploadsTable>

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { ociErrors } from '../../src/oci/errors.ts'
+import type { ociErrors } from '../../src/oci/errors.ts'
 import { imageFixture, sha256Digest } from '../support/image-fixture.ts'
 import { assertError, startSession } from '../support/push-steps.ts'
 import { RawConnection } from '../support/raw-connection.ts'
@@ -91,8 +91,8 @@ describe('every answer', () => {
       })
       assert.equal(reply.headers['content-encoding'], undefined)
       assert.equal(reply.header('content-length'), String(reply.body.length))
-      const changing = ['/metrics', '/token'].includes(path)
-      if (!changing) assert.deepEqual(reply.body, plain.body)
+      const isSame = !['/metrics', '/token'].includes(path)
+      if (isSame) assert.deepEqual(reply.body, plain.body)
     })
   }
 
@@ -128,6 +128,9 @@ test('an expectation that nobody knows is ignored', async () => {
   assert.equal(reply.body.toString(), '{}')
 })
 
+/** Differ from answer to answer. */
+const changing = new Set(['date', 'connection', 'keep-alive', 'x-request-id'])
+
 describe('HEAD', () => {
   const paths = requests.filter(([method, path]) => method === 'GET' && path !== '/token')
   for (const [, path, status] of paths) {
@@ -138,8 +141,8 @@ describe('HEAD', () => {
       assert.equal(head.status, status)
       const get = await registry.request('GET', path)
       const comparable = ({ headers }: typeof get) => {
-        const { date, connection, 'keep-alive': alive, 'x-request-id': id, ...rest } = headers
-        return path === '/metrics' ? Object.keys(rest).sort() : rest
+        const pairs = Object.entries(headers).filter(([name]) => !changing.has(name))
+        return path === '/metrics' ? pairs.map(([name]) => name) : Object.fromEntries(pairs)
       }
       assert.deepEqual(comparable(head), comparable(get))
       // The next answer follows at once: nothing was sent between.

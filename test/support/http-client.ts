@@ -93,12 +93,8 @@ async function writeAll(
   chunks: AsyncIterable<Uint8Array>,
 ): Promise<void> {
   for await (const chunk of chunks) {
-    if (!outgoing.write(chunk)) {
-      await new Promise<void>((resolve) => {
-        outgoing.once('drain', resolve)
-        outgoing.once('close', resolve)
-      })
-    }
+    // Until it is out, or the connection is gone.
+    await new Promise((resolve) => outgoing.write(chunk, resolve))
   }
   outgoing.end()
 }
