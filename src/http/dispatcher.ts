@@ -127,8 +127,8 @@ export class Dispatcher {
       return await this.#handle(served)
     } catch (error) {
       if (isBrokenOff(request, error)) throw new ClientGone()
-      const { authenticator } = this.#parts
-      return withChallenges(authenticator, errorReply(context, error), error, originOf(client))
+      const reply = errorReply(context, error, locationBaseOf(client))
+      return withChallenges(this.#parts.authenticator, reply, error, originOf(client))
     }
   }
 
@@ -142,7 +142,6 @@ export class Dispatcher {
     const endpoint = endpointOf(match.route, request.method ?? '')
     const principal = await this.#admit(served, endpoint, match.parameters, query)
     served.user = principal.name
-    const origin = originOf(client)
     return endpoint.handle({
       context: { ...served.context, principal },
       method: request.method ?? '',
@@ -152,9 +151,9 @@ export class Dispatcher {
       parameters: match.parameters,
       body: served.body,
       clientAddress: client.clientAddress,
-      origin,
+      origin: originOf(client),
       hostnames: this.#settings.hostnames,
-      locationBase: client.external ? origin : '',
+      locationBase: locationBaseOf(client),
     })
   }
 
@@ -226,6 +225,11 @@ function splitTarget(target: string): { path: string; query: URLSearchParams } {
 /** A client that sent no Host is HTTP/1.0, and no registry client is. */
 function originOf({ proto, host }: ClientView): string {
   return `${proto}://${host ?? 'localhost'}`
+}
+
+/** Relative unless a proxy told the origin: that is right behind any ingress. */
+function locationBaseOf(client: ClientView): string {
+  return client.external ? originOf(client) : ''
 }
 
 /** The request's own stream failed: its client is gone, whatever else is wrong. */

@@ -6,12 +6,17 @@ import { OciError } from '../oci/errors.ts'
 import type { RequestContext } from '../registry/request-context.ts'
 import type { Reply } from './reply.ts'
 
-export function errorReply(context: Pick<RequestContext, 'id' | 'log'>, error: unknown): Reply {
+/** @param locationBase put before a Location that goes with the error, as in other answers. */
+export function errorReply(
+  context: Pick<RequestContext, 'id' | 'log'>,
+  error: unknown,
+  locationBase: string,
+): Reply {
   if (error instanceof OciError) {
     if (error.status >= 500) context.log.error({ err: error }, error.message)
     return {
       status: error.status,
-      headers: { 'Content-Type': 'application/json', ...error.headers },
+      headers: { 'Content-Type': 'application/json', ...headersOf(error, locationBase) },
       body: errorBody(error.code, error.message, error.detail),
     }
   }
@@ -24,6 +29,11 @@ export function errorReply(context: Pick<RequestContext, 'id' | 'log'>, error: u
       `an error inside the registry; its log tells more under request ${context.id}`,
     ),
   }
+}
+
+function headersOf({ headers }: OciError, locationBase: string): Record<string, string> {
+  const location = headers['Location']
+  return location === undefined ? headers : { ...headers, Location: locationBase + location }
 }
 
 export function errorBody(code: string, message: string, detail?: unknown): string {

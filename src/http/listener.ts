@@ -28,6 +28,7 @@ export class Listener {
   readonly #secure: TlsServer | undefined
   /** Answers that are not finished, by connection: clients may send requests ahead. */
   readonly #unfinished = new WeakMap<Duplex, Set<ServerResponse>>()
+  #isClosing = false
 
   /** @throws StartError when the certificate or its key cannot be used. */
   constructor(listener: RequestListener, log: Log, certificate: Certificate | undefined) {
@@ -71,6 +72,7 @@ export class Listener {
 
   /** Takes no more connections; cuts those that are not done after `graceSeconds`. */
   async close(graceSeconds: number): Promise<void> {
+    this.#isClosing = true
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
     this.#server.closeIdleConnections()
     const timer = setTimeout(() => this.#server.closeAllConnections(), graceSeconds * 1000)
@@ -81,7 +83,11 @@ export class Listener {
   #remember(socket: Duplex, response: ServerResponse): void {
     const unfinished = this.#unfinished.get(socket) ?? new Set()
     this.#unfinished.set(socket, unfinished.add(response))
-    response.once('close', () => unfinished.delete(response))
+    response.once('close', () => {
+      unfinished.delete(response)
+      // A connection that is done now would be kept open for the next request.
+      if (this.#isClosing) this.#server.closeIdleConnections()
+    })
   }
 }
 

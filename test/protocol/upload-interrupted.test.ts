@@ -67,6 +67,7 @@ describe('a connection that is cut', () => {
     if (how === 'reset') connection.cut()
     else connection.socket.end()
     await registry.logged(({ status }) => status === 499, known)
+    connection[Symbol.dispose]()
   }
 
   for (const count of [1, 1000, 600_000, 3_000_001]) {

@@ -69,6 +69,8 @@ export class Registry implements AsyncDisposable {
   readonly #waiting = new Set<() => void>()
   #options: RegistryOptions
   #child: ChildProcess | undefined
+  /** It was asked to end: asking again would be another request, to end at once. */
+  #isEnding = false
   #exit: Promise<number | null> = Promise.resolve(null)
   #agent: PlainAgent | SecureAgent = new PlainAgent()
   #url = ''
@@ -110,6 +112,7 @@ export class Registry implements AsyncDisposable {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
     this.#child = child
+    this.#isEnding = false
     this.#exit = new Promise((resolve) => child.once('exit', resolve))
     const known = this.#lines.length
     const lines = createInterface({ input: child.stdout })
@@ -170,6 +173,7 @@ export class Registry implements AsyncDisposable {
   }
 
   signal(signal: NodeJS.Signals): void {
+    this.#isEnding ||= signal !== 'SIGHUP'
     this.#child?.kill(signal)
   }
 
@@ -230,7 +234,8 @@ export class Registry implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     try {
-      if (!this.#hasExited()) await this.stop()
+      if (this.#isEnding) await this.kill()
+      else if (!this.#hasExited()) await this.stop()
     } finally {
       rmSync(this.#directory, { recursive: true, force: true })
     }

@@ -1,0 +1,134 @@
+/**
+ * HTTPS: what is served and refused, and a rotated certificate, which new connections see at once and
+ * which disturbs no request.
+ */
+import assert from 'node:assert/strict'
+import { X509Certificate } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
+import { request } from 'node:http'
+import { after, before, describe, test } from 'node:test'
+import { connect } from 'node:tls'
+import { issueCertificate } from '../support/certificate.ts'
+import { imageFixture } from '../support/image-fixture.ts'
+import { makeBlob } from '../support/push-steps.ts'
+import { RawConnection } from '../support/raw-connection.ts'
+import { type Registry, startRegistry } from '../support/start-registry.ts'
+
+const names = ['127.0.0.1', 'localhost']
+const user = { name: 'ann', password: 'secret' }
+const reloaded = 'configuration reloaded'
+
+const fingerprintOf = (pem: string) => new X509Certificate(pem).fingerprint256
+
+describe('over HTTPS', () => {
+  const certificate = issueCertificate(names)
+  let registry: Registry
+  before(async () => {
+    registry = await startRegistry({ tls: certificate, user })
+  })
+  after(() => registry[Symbol.asyncDispose]())
+
+  test('an image is pushed and pulled, with a login', async () => {
+    assert.match(registry.url, /^https:\/\/127\.0\.0\.1:\d+$/)
+    const image = imageFixture({ layers: 2, layerBytes: 300_000 })
+    await registry.push('tls/image', 'v1', image)
+    for (const { digest, bytes } of image.blobs) {
+      const got = await registry.request('GET', `/v2/tls/image/blobs/${digest}`)
+      assert.ok(got.body.equals(bytes))
+    }
+  })
+
+  test('the challenge leads to the token service over HTTPS too', async () => {
+    const reply = await registry.request('GET', '/v2/', { anonymous: true })
+    assert.match(reply.rawHeaders.join(), new RegExp(`realm="${registry.url}/token"`))
+  })
+
+  test('plain HTTP is not answered as if it were', async () => {
+    const plain = request(registry.url.replace('https:', 'http:'))
+    plain.end()
+    await assert.rejects(
+      new Promise((resolve, reject) => {
+        plain.once('response', resolve)
+        plain.once('error', reject)
+      }),
+    )
+  })
+
+  for (const [version, isServed] of [
+    ['TLSv1.1', false],
+    ['TLSv1.2', true],
+    ['TLSv1.3', true],
+  ] as const) {
+    test(`${version} is ${isServed ? 'spoken' : 'refused'}`, async () => {
+      const { hostname: host, port } = new URL(registry.url)
+      const socket = connect({
+        host,
+        port: Number(port),
+        ca: certificate.ca,
+        minVersion: version,
+        maxVersion: version,
+        ...(isServed ? {} : { ciphers: 'DEFAULT@SECLEVEL=0' }),
+      })
+      const outcome = await new Promise<string>((resolve) => {
+        socket.once('secureConnect', () => resolve(socket.getProtocol() ?? ''))
+        socket.once('error', () => resolve('refused'))
+      })
+      socket.destroy()
+      assert.equal(outcome, isServed ? version : 'refused')
+    })
+  }
+})
+
+/** The certificate that a new connection sees. */
+async function shownBy(registry: Registry, ca: string): Promise<string> {
+  using connection = await RawConnection.open(registry.url, { ca })
+  return connection.fingerprint
+}
+
+describe('a rotated certificate', () => {
+  const [first, second, third] = [1, 2, 3].map(() => issueCertificate(names))
+  assert.ok(first && second && third)
+
+  test('is seen by new connections after SIGHUP, and after a change of the files alone', async () => {
+    await using registry = await startRegistry({ tls: first })
+    const blob = makeBlob('in flight', 32 << 20)
+    await registry.pushBlob('tls/rotate', blob)
+
+    using download = await RawConnection.open(registry.url, { ca: first.ca })
+    download.writeHead('GET', `/v2/tls/rotate/blobs/${blob.digest}`)
+    assert.equal((await download.readHead()).status, 200)
+    const start = await download.readBytes(1000)
+    using kept = await RawConnection.open(registry.url, { ca: first.ca })
+    assert.equal(kept.fingerprint, fingerprintOf(first.cert))
+
+    const known = registry.logLength
+    await writeFile(registry.certFile, second.cert)
+    await writeFile(registry.keyFile, second.key)
+    registry.signal('SIGHUP')
+    await registry.logged(({ msg }) => msg === reloaded, known)
+    assert.equal(await shownBy(registry, second.ca), fingerprintOf(second.cert))
+    await assert.rejects(shownBy(registry, first.ca))
+
+    const later = registry.logLength
+    await writeFile(registry.certFile, third.cert)
+    await writeFile(registry.keyFile, third.key)
+    await registry.logged(({ msg }) => msg === reloaded, later)
+    assert.equal(await shownBy(registry, third.ca), fingerprintOf(third.cert))
+
+    const rest = await download.readBytes(blob.bytes.length - 1000)
+    assert.ok(Buffer.concat([start, rest]).equals(blob.bytes))
+    kept.writeHead('GET', '/v2/')
+    assert.equal((await kept.readReply()).status, 200)
+    await registry.restart({ tls: third })
+  })
+
+  test('whose key is not its own leaves the old one in force, and is told', async () => {
+    await using registry = await startRegistry({ tls: first })
+    const known = registry.logLength
+    await writeFile(registry.certFile, second.cert)
+    registry.signal('SIGHUP')
+    const line = await registry.logged(({ level }) => level === 'error', known)
+    assert.match(JSON.stringify(line), /does not belong to the certificate/)
+    assert.equal(await shownBy(registry, first.ca), fingerprintOf(first.cert))
+  })
+})
