@@ -63,12 +63,19 @@ async function sendWhole(
   }
   response.writeHead(status)
   const content = request.method === 'HEAD' ? undefined : body
-  if (beforeEnd === undefined) return end(response, content)
+  const isShort = content === undefined || content.length <= shortBodyLengthMax
+  if (isShort && beforeEnd === undefined) return end(response, content)
   if (content === undefined) response.flushHeaders()
   else await write(response, content)
-  await beforeEnd()
+  await beforeEnd?.()
   await end(response)
 }
+
+/**
+ * A server that stops closes connections whose answer was ended, even if it is still being sent; so
+ * what may not fit into the system's buffers is ended only when it was sent.
+ */
+const shortBodyLengthMax = 16 * 1024
 
 function write(response: ServerResponse, chunk: string | Uint8Array): Promise<void> {
   return settled(response, (done) => response.write(chunk, done))

@@ -4,7 +4,13 @@
  */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { makeBlob, startSession, withDigest } from '../support/push-steps.ts'
+import {
+  makeBlob,
+  makeManifest,
+  pushConfig,
+  startSession,
+  withDigest,
+} from '../support/push-steps.ts'
 import { RawConnection } from '../support/raw-connection.ts'
 import { type Registry, startRegistry } from '../support/start-registry.ts'
 import { until } from '../support/until.ts'
@@ -81,6 +87,29 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     })
   })
 }
+
+test('answers that were given but not read yet are not cut off', async () => {
+  await using registry = await startRegistry()
+  const config = await pushConfig(registry, 'end/manifest')
+  const annotations = { filler: 'x'.repeat(4_000_000) }
+  const manifest = makeManifest({ config, layers: [], annotations })
+  await registry.pushManifest('end/manifest', 'v1', manifest)
+  // More than the system's buffers take: some of it is still with the process.
+  const count = 6
+  using slow = await RawConnection.open(registry.url)
+  for (let sent = 0; sent < count; sent += 1) slow.writeHead('GET', '/v2/end/manifest/manifests/v1')
+  assert.equal((await slow.readHead()).status, 200)
+  using other = await RawConnection.open(registry.url)
+  other.writeHead('GET', '/v2/')
+  registry.signal('SIGTERM')
+  await isStopping(registry)
+  await other.readToEnd()
+  assert.ok((await slow.readBytes(manifest.bytes.length)).equals(manifest.bytes))
+  for (let read = 1; read < count; read += 1) {
+    assert.ok((await slow.readReply()).body.equals(manifest.bytes))
+  }
+  assert.equal(await registry.exit, 0)
+})
 
 test('connections that are kept open but idle are closed at once', async () => {
   await using registry = await startRegistry()
