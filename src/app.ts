@@ -17,11 +17,13 @@ import { Router } from './http/router.ts'
 import { openSqlite } from './metadata/sqlite.ts'
 import { SqlMetadataStore } from './metadata/sql-metadata-store.ts'
 import { Blobs } from './registry/blobs.ts'
+import { Fills } from './registry/fills.ts'
 import { Health } from './registry/health.ts'
 import { Listings } from './registry/listings.ts'
 import { Manifests } from './registry/manifests.ts'
 import { Mounts } from './registry/mounts.ts'
 import type { BlobStore, Clock, MetadataStore, UploadStore } from './registry/ports.ts'
+import { PullThrough, type PullThroughSettings } from './registry/pull-through.ts'
 import { UploadExpiry } from './registry/upload-expiry.ts'
 import { Uploads } from './registry/uploads.ts'
 import { FilesystemBlobStore } from './storage/filesystem/blob-store.ts'
@@ -30,6 +32,8 @@ import { ReadBuffers } from './storage/filesystem/read-buffers.ts'
 import { FilesystemUploadStore } from './storage/filesystem/upload-store.ts'
 import type { Logger } from './telemetry/logger.ts'
 import { Metrics } from './telemetry/metrics.ts'
+import { systemTimer } from './upstream/timer.ts'
+import { Upstreams } from './upstream/upstreams.ts'
 
 interface Stores {
   readonly metadata: MetadataStore
@@ -43,6 +47,8 @@ interface Parts {
   readonly listener: Listener
   readonly dispatcher: Dispatcher
   readonly authenticator: Authenticator
+  readonly upstreams: Upstreams
+  readonly pullThrough: PullThrough
   readonly health: Health
   readonly expiry: UploadExpiry
   /** Closes what was opened, last first. */
@@ -81,19 +87,24 @@ export class App {
       { clock, signingKey: signing.key },
       accessSettings(config),
     )
-    const served = await serve({ config, log, reloads, stores, authenticator })
-    resources.use(served.expiry)
-    return new App({ ...served, authenticator, resources: resources.move() })
+    const upstreams = resources.use(
+      new Upstreams(config.registryProxies, { timer: systemTimer, log }),
+    )
+    const foundation = { config, log, reloads, stores, authenticator, upstreams, resources }
+    const served = await serve(foundation)
+    return new App({ ...served, authenticator, upstreams, resources: resources.move() })
   }
 
   /** Puts in force what can change while the program runs. */
   reload(config: Config): void {
-    const { listener, dispatcher, authenticator, expiry } = this.#parts
+    const { listener, dispatcher, authenticator, upstreams, pullThrough, expiry } = this.#parts
     if (config.tls !== undefined) {
       listener.setCertificate({ cert: config.tls.cert, key: config.tls.key.reveal() })
     }
     dispatcher.reload(dispatcherSettings(config))
     authenticator.reload(accessSettings(config))
+    upstreams.reload(config.registryProxies)
+    pullThrough.reload(pullThroughSettings(config))
     expiry.setIdleSeconds(config.uploadIdleSeconds)
   }
 
@@ -116,10 +127,15 @@ interface Foundation {
   readonly reloads: Reloads
   readonly stores: Stores
   readonly authenticator: Authenticator
+  readonly upstreams: Upstreams
+  /** Closes what is opened on the way. */
+  readonly resources: AsyncDisposableStack
 }
 
-async function serve(foundation: Foundation): Promise<Omit<Parts, 'authenticator' | 'resources'>> {
-  const { config, log, reloads, stores, authenticator } = foundation
+async function serve(
+  foundation: Foundation,
+): Promise<Omit<Parts, 'authenticator' | 'upstreams' | 'resources'>> {
+  const { config, log, reloads, stores, authenticator, resources } = foundation
   const { metadata, clock } = stores
   const uploads = new Uploads(stores, { digestersMax: limits.uploadDigestersMax })
   const leftovers = await uploads.removeLeftovers()
@@ -129,17 +145,22 @@ async function serve(foundation: Foundation): Promise<Omit<Parts, 'authenticator
     countContent: () => metadata.countContent(),
     countHoldsSeconds: limits.contentCountHoldsSeconds,
     lastReload: () => reloads.lastReload,
+    upstreamStates: () => foundation.upstreams.states(),
+    upstreamLabelsMax: limits.upstreamLabelsMax,
   })
   const health = new Health(stores, { holdsSeconds: limits.readinessHoldsSeconds })
+  const manifests = new Manifests(stores, {
+    referencesMax: limits.manifestReferencesMax,
+    cacheEntriesMax: limits.manifestCacheEntriesMax,
+    cacheBytesMax: limits.manifestCacheBytesMax,
+  })
+  const pullThrough = makePullThrough(foundation, manifests)
   const verbs = {
     blobs: new Blobs(stores),
     uploads,
     mounts: new Mounts(stores, { candidatesMax: limits.mountCandidatesMax }),
-    manifests: new Manifests(stores, {
-      referencesMax: limits.manifestReferencesMax,
-      cacheEntriesMax: limits.manifestCacheEntriesMax,
-      cacheBytesMax: limits.manifestCacheBytesMax,
-    }),
+    manifests,
+    pullThrough,
     listings: new Listings(metadata, { referrersBytesMax: limits.referrersPageBytesMax }),
     health,
     authenticator,
@@ -155,7 +176,34 @@ async function serve(foundation: Foundation): Promise<Omit<Parts, 'authenticator
     intervalSeconds: limits.uploadExpiryIntervalSeconds,
     perRunMax: limits.uploadsExpiredPerRunMax,
   })
-  return { address, listener, dispatcher, health, expiry }
+  resources.use(expiry)
+  return { address, listener, dispatcher, pullThrough, health, expiry }
+}
+
+function makePullThrough(foundation: Foundation, manifests: Manifests): PullThrough {
+  const { config, log, stores, upstreams, resources } = foundation
+  const fills = resources.use(
+    new Fills(
+      { ...stores, log },
+      {
+        heldBackBytes: limits.fillHeldBackBytes,
+        fruitlessTriesMax: limits.fillFruitlessTriesMax,
+        retryDelaySeconds: limits.fillRetryDelaySeconds,
+      },
+    ),
+  )
+  const parts = { ...stores, upstream: upstreams, manifests, fills }
+  return new PullThrough(parts, pullThroughSettings(config))
+}
+
+function pullThroughSettings({ registryProxies }: Config): PullThroughSettings {
+  return {
+    tagTtlSeconds: registryProxies.tagTtlSeconds,
+    unknownTtlSeconds: registryProxies.unknownTtlSeconds,
+    checkSecondsMax: limits.tagCheckSecondsMax,
+    rememberedMax: limits.pullsRememberedMax,
+    referrersMax: limits.referrersPageEntriesMax,
+  }
 }
 
 async function listen(

@@ -120,6 +120,8 @@ describe('documents', () => {
       countContent: () => Promise.resolve(counts),
       countHoldsSeconds: 60,
       lastReload: () => ({ at: 0, ok: true }),
+      upstreamStates: () => [],
+      upstreamLabelsMax: 1,
     })
     const text = await metrics.render()
     const served = [...text.matchAll(/^# TYPE (trow_\w+) (\w+)$/gm)].map(

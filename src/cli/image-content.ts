@@ -11,7 +11,7 @@ import { isIndexMediaType, mediaTypes } from '../oci/media-type.ts'
 import type { Reference } from '../oci/reference.ts'
 import type { RepositoryName } from '../oci/repository-name.ts'
 import type { RegistryClient } from '../upstream/client.ts'
-import { UpstreamError } from '../upstream/error.ts'
+import { UpstreamError } from '../oci/upstream-error.ts'
 import { parseJson } from '../upstream/exchange.ts'
 import type { UpstreamManifest } from '../upstream/manifest-answer.ts'
 

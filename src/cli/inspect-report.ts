@@ -1,6 +1,6 @@
 /** The tree of `trow inspect` as people read it. */
 import type { UpstreamReferrer } from '../upstream/referrers.ts'
-import { printable } from '../upstream/error.ts'
+import { printable } from '../oci/upstream-error.ts'
 import { formatBytes, formatCount } from './format.ts'
 import {
   type ConfigNode,

@@ -7,7 +7,7 @@ import { StartError } from '../lib/start-error.ts'
 import type { Platform } from '../oci/descriptor.ts'
 import { formatImageReference } from '../oci/image-reference.ts'
 import type { Reference } from '../oci/reference.ts'
-import { UpstreamError } from '../upstream/error.ts'
+import { UpstreamError } from '../oci/upstream-error.ts'
 import type { UpstreamReferrer } from '../upstream/referrers.ts'
 import {
   imageConfigOf,

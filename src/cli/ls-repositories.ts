@@ -2,7 +2,7 @@
 import { StartError } from '../lib/start-error.ts'
 import type { RepositoryName } from '../oci/repository-name.ts'
 import type { RegistryClient } from '../upstream/client.ts'
-import { UpstreamError } from '../upstream/error.ts'
+import { UpstreamError } from '../oci/upstream-error.ts'
 import { explained, writeEntries } from './entry-list.ts'
 import { jsonWriter, nameWriter, tableWriter } from './entry-writer.ts'
 import { formatCount } from './format.ts'

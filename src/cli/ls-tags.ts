@@ -1,6 +1,6 @@
 /** The part of `trow ls` that lists a repository's tags, with what each of them names. */
 import { StartError } from '../lib/start-error.ts'
-import { UpstreamError } from '../upstream/error.ts'
+import { UpstreamError } from '../oci/upstream-error.ts'
 import { explained, writeEntries } from './entry-list.ts'
 import { jsonWriter, nameWriter, tableWriter } from './entry-writer.ts'
 import { formatBytes, formatCount, shortDigest } from './format.ts'

@@ -4,7 +4,7 @@
  */
 import { StartError } from '../lib/start-error.ts'
 import { CredentialsError } from '../upstream/credential-helper.ts'
-import { UpstreamError } from '../upstream/error.ts'
+import { UpstreamError } from '../oci/upstream-error.ts'
 import type { RegistryFlags } from './registry-options.ts'
 
 export function explainFailure(error: unknown, flags: RegistryFlags): unknown {
@@ -37,6 +37,9 @@ function advice(error: UpstreamError, flags: RegistryFlags): string {
     case 'connection':
     case 'redirect':
     case 'content':
+    case 'address':
+    case 'suspended':
+    case 'offline':
       return ''
   }
 }

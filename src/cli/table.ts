@@ -3,7 +3,7 @@
  * which never shrink, and then written, so that memory stays bounded and the first rows come soon.
  */
 import { limits } from '../config/limits.ts'
-import { printable } from '../upstream/error.ts'
+import { printable } from '../oci/upstream-error.ts'
 
 export interface TableOptions {
   readonly titles: readonly string[]

@@ -1,5 +1,5 @@
 /** A tree as text: branches drawn with lines, the cells of siblings aligned in columns. */
-import { printable } from '../upstream/error.ts'
+import { printable } from '../oci/upstream-error.ts'
 
 export interface Branch {
   /** What is shown of it, in columns. */

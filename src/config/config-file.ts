@@ -11,6 +11,7 @@ import {
   isSeq,
   LineCounter,
   parseDocument,
+  visit,
 } from 'yaml'
 import { formatPath, isTree, type KeyPath, type Layer, type Place, type Tree } from './layer.ts'
 
@@ -35,9 +36,10 @@ export function parseConfigFile(file: string, text: string): ConfigFile {
   const problems = [...document.errors, ...document.warnings].map(
     ({ code, message, pos }) => `${place(pos[0])}: ${reasons[code] ?? message}`,
   )
-  const tree = problems.length > 0 ? {} : treeOf(document)
-  if (typeof tree !== 'string') return { layer: { tree, locate }, problems }
-  return { layer: { tree: {}, locate }, problems: [`${place(0)}: ${tree}`] }
+  const read = problems.length > 0 ? { tree: {} } : treeOf(document)
+  if ('tree' in read) return { layer: { tree: read.tree, locate }, problems }
+  const problem = `${place(read.offset ?? 0)}: ${read.problem}`
+  return { layer: { tree: {}, locate }, problems: [problem] }
 }
 
 const reasons: Readonly<Record<string, string>> = {
@@ -46,16 +48,36 @@ const reasons: Readonly<Record<string, string>> = {
   RESOURCE_EXHAUSTION: 'is nested too deeply',
 }
 
-/** @returns the settings, or what is wrong. A file without any content holds no settings. */
-function treeOf(document: Document): Tree | string {
+interface Fault {
+  readonly problem: string
+  readonly offset?: number
+}
+
+/** A file without any content holds no settings. */
+function treeOf(document: Document): { readonly tree: Tree } | Fault {
   try {
     const value: unknown = document.toJS() ?? {}
-    return isTree(value) ? value : 'expected keys and values at the top of the file'
+    if (isTree(value)) return { tree: value }
+    return { problem: 'expected keys and values at the top of the file' }
   } catch (error) {
     // An alias to nothing, or aliases that expand to more than the parser allows.
-    if (error instanceof ReferenceError) return error.message
+    if (error instanceof ReferenceError) return unknownAlias(document) ?? { problem: error.message }
     throw error
   }
+}
+
+/** `- *.example.com` is an alias to YAML, but hardly to the one who wrote it. */
+function unknownAlias(document: Document): Fault | undefined {
+  let fault: Fault | undefined
+  visit(document, {
+    Alias(_key, alias) {
+      if (alias.resolve(document) !== undefined) return undefined
+      const problem = `"*${alias.source}" stands for nothing; text that begins with "*" needs quotes`
+      fault = { problem, offset: alias.range?.[0] ?? 0 }
+      return visit.BREAK
+    },
+  })
+  return fault
 }
 
 /** Offset of what `path` leads to: the key, the list's entry, or the nearest thing around it. */

@@ -2,14 +2,16 @@
  * The configuration as the program uses it: read, checked, complete and never changed. A reload makes
  * a new one, in which what cannot change while the program runs is as it was.
  */
+import type { RegistryHost } from '../oci/image-reference.ts'
 import type { AddressRange } from './address-range.ts'
 import { type BindAddress, formatHostPort } from './host-port.ts'
-import type { KeyPath } from './layer.ts'
-import type { logFormats, logLevels, Settings } from './schema.ts'
-import { Secret } from './secret.ts'
+import type { prefetchChoices } from './registry-proxies-schema.ts'
+import type { logFormats, logLevels } from './schema.ts'
+import type { Secret } from './secret.ts'
 
 export type LogLevel = (typeof logLevels)[number]
 export type LogFormat = (typeof logFormats)[number]
+export type Prefetch = (typeof prefetchChoices)[number]
 
 export interface TlsConfig {
   readonly certFile: string
@@ -25,17 +27,37 @@ export interface User {
 }
 
 export interface RegistryProxy {
-  readonly host: string
+  readonly host: RegistryHost
   /** Without slashes at its ends; absent when the entry is for all of the host. */
   readonly pathPrefix?: string
   readonly user?: User
   /** Plain HTTP. */
   readonly insecure: boolean
+  /** Accepts any certificate. */
+  readonly skipVerify: boolean
+  /** PEM; authorities that are trusted beside those that are anyway. */
+  readonly ca?: string
+  /** PEM; the two belong together. */
+  readonly clientCertificate?: { readonly cert: string; readonly key: Secret }
+  /** Hosts that are asked instead of `host`, in this order; empty for `host` alone. */
+  readonly endpoints: readonly RegistryHost[]
+  readonly connectTimeoutSeconds?: number
+  readonly headersTimeoutSeconds?: number
+  readonly maxConnections?: number
+  readonly requestsPerSecond?: number
 }
 
 export interface RegistryProxies {
   readonly offline: boolean
   readonly maxSizeBytes?: number
+  /** 0: a tag is checked on every pull. */
+  readonly tagTtlSeconds: number
+  readonly unknownTtlSeconds: number
+  /** What a path without a registry means. */
+  readonly defaultUpstream?: RegistryHost
+  /** Registries without an entry: all, none, or those that fit one of `ghcr.io`, `*.example.com`. */
+  readonly allowUnlisted: boolean | readonly string[]
+  readonly prefetch: Prefetch
   readonly registries: readonly RegistryProxy[]
 }
 
@@ -63,70 +85,6 @@ export interface Config {
   readonly imageValidation?: ImageValidation
   /** Every file it was made from: a change of one calls for a reload. */
   readonly files: readonly string[]
-}
-
-/** Contents of files that settings name, by the path of the setting. */
-export type FileContents = (path: KeyPath) => string | undefined
-
-export function makeConfig(
-  settings: Settings,
-  contents: FileContents,
-  files: readonly string[],
-): Config {
-  const bind = settings.bind
-  const [first = formatHostPort(bind), ...others] = settings.hostname
-  return Object.freeze({
-    bind,
-    dataDir: settings.data_dir,
-    hostnames: [first, ...others] as const,
-    ...tlsConfig(settings, contents),
-    auth: {
-      anonymousPull: settings.auth.anonymous_pull,
-      ...user(settings.auth.user, settings.auth.password, contents(['auth'])),
-    },
-    cors: settings.cors,
-    logLevel: settings.log_level,
-    logFormat: settings.log_format,
-    trustedProxies: settings.trusted_proxies,
-    uploadIdleSeconds: settings.uploads.idle_timeout,
-    shutdownGraceSeconds: settings.shutdown_grace,
-    registryProxies: registryProxies(settings, contents),
-    ...(settings.image_validation && { imageValidation: settings.image_validation }),
-    files,
-  })
-}
-
-function tlsConfig({ tls }: Settings, contents: FileContents): { tls?: TlsConfig } {
-  const [cert, key] = [contents(['tls', 'cert']), contents(['tls', 'key'])]
-  if (tls === undefined || cert === undefined || key === undefined) return {}
-  return { tls: { certFile: tls.cert, keyFile: tls.key, cert, key: new Secret(key) } }
-}
-
-function user(
-  name: string | undefined,
-  password: string | undefined,
-  fromFile: string | undefined,
-): { user?: User } {
-  const value = fromFile ?? password
-  return name === undefined || value === undefined
-    ? {}
-    : { user: { name, password: new Secret(value) } }
-}
-
-function registryProxies(
-  { registry_proxies: { offline, max_size, registries } }: Settings,
-  contents: FileContents,
-): RegistryProxies {
-  return {
-    offline,
-    ...(max_size !== undefined && { maxSizeBytes: max_size }),
-    registries: registries.map((entry, index) => ({
-      host: entry.host,
-      ...(entry.path_prefix && { pathPrefix: entry.path_prefix }),
-      ...user(entry.username, entry.password, contents(['registry_proxies', 'registries', index])),
-      insecure: entry.insecure,
-    })),
-  }
 }
 
 /** @returns the keys whose change only a restart can apply. */

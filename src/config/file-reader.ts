@@ -13,13 +13,24 @@ export type FileContent = { readonly text: string } | { readonly problem: string
 
 export class FileReader {
   readonly #fingerprints = new Map<string, string>()
+  readonly #contents = new Map<string, Promise<FileContent>>()
 
   get fingerprints(): Fingerprints {
     return this.#fingerprints
   }
 
-  /** @returns the text, or in words why it cannot be had. */
+  /**
+   * A file that is asked for again is as it was the first time: nobody has two halves of a change.
+   * @returns the text, or in words why it cannot be had.
+   */
   async read(path: string, bytesMax: number): Promise<FileContent> {
+    const key = `${bytesMax} ${path}`
+    const content = this.#contents.get(key) ?? this.#read(path, bytesMax)
+    this.#contents.set(key, content)
+    return await content
+  }
+
+  async #read(path: string, bytesMax: number): Promise<FileContent> {
     try {
       await using file = await open(path)
       this.#fingerprints.set(path, fingerprintOf(await file.stat({ bigint: true })))

@@ -48,6 +48,19 @@ export const limits = {
   manifestCacheBytesMax: 64 * MiB,
   manifestCacheEntriesMax: 10_000,
 
+  // -- pull-through
+  /** Bytes at the end of a blob that no client gets before all of it was verified. */
+  fillHeldBackBytes: 64 * KiB,
+  /** Transfers in a row that bring no byte before a blob is given up. */
+  fillFruitlessTriesMax: 5,
+  fillRetryDelaySeconds: 0.5,
+  /** How long an upstream may take to answer while there is a copy to serve in its place. */
+  tagCheckSecondsMax: 4,
+  /** Upstreams with metrics of their own; the others are counted together. */
+  upstreamLabelsMax: 100,
+  /** Tags whose last check, and refusals whose reason, are remembered. */
+  pullsRememberedMax: 10_000,
+
   // -- HTTP
   /** Request line and headers together; 64 tags of 128 characters fit. */
   headerBytesMax: 32 * KiB,
@@ -109,6 +122,18 @@ export const limits = {
   uploadIdleSecondsMin: 1,
   uploadIdleSecondsMax: 365 * 24 * 3600,
   shutdownGraceSecondsMax: 3600,
+  /** What `registry_proxies` may be set to. A day old is as stale as a checked tag may get. */
+  proxyTagTtlSecondsMax: 24 * 3600,
+  /** Long enough for a storm of pulls of what is not there, short enough for who has just pushed it. */
+  proxyUnknownTtlSecondsDefault: 10,
+  proxyUnknownTtlSecondsMax: 3600,
+  /** Time-outs of one registry: below a network's round trip nothing works, above nobody waits. */
+  proxyTimeoutSecondsMin: 0.1,
+  proxyTimeoutSecondsMax: 300,
+  proxyConnectionsMax: 1_024,
+  /** One request in a hundred seconds. */
+  proxyRequestsPerSecondMin: 0.01,
+  proxyRequestsPerSecondMax: 10_000,
   /** Log lines waiting for a slow reader; what does not fit is dropped. */
   logBufferBytesMax: 16 * MiB,
   /** A changed file is loaded when it looks the same at two polls. */
@@ -155,4 +180,28 @@ export const limits = {
   listImagesCachedMax: 1_000,
   inspectDepthMax: 8,
   inspectManifestsMax: 10_000,
+  /** Registries that connections are kept for; the one that was asked longest ago makes room. */
+  upstreamClientsMax: 256,
+  /** For a client that waits: containerd gives up after 30 s, so headers are here well before. */
+  upstreamAnswerSecondsMax: 20,
+  upstreamPullConnectSecondsDefault: 5,
+  upstreamPullHeadersSecondsDefault: 10,
+  /** Blobs in transfer hold theirs, and the manifests of other images must not wait for them. */
+  upstreamPullConnectionsDefault: 64,
+  upstreamPullAttemptsMax: 2,
+  upstreamPullBackoffMsMax: 500,
+  upstreamPullRetryAfterSecondsMax: 2,
+  /** Failures in a row after which an upstream is left alone, and for how long. */
+  upstreamBreakerFailuresMax: 5,
+  upstreamBreakerOpenSeconds: 10,
+  /** After a 429 without Retry-After; each further one doubles it. */
+  upstreamSuspensionSecondsMin: 10,
+  /** Whatever Retry-After says: limits change, and somebody may have paid. */
+  upstreamSuspensionSecondsMax: 3600,
+  /** Refused logins in a row before a pause; registries lock accounts after a few more. */
+  upstreamLoginRefusalsMax: 3,
+  upstreamLoginPauseSeconds: 60,
+  /** Requests that wait for their turn under `requests_per_second`. */
+  upstreamTurnsWaitingMax: 256,
+  upstreamFailureMessageLengthMax: 300,
 } as const

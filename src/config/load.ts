@@ -6,7 +6,7 @@
 import { resolve } from 'node:path'
 import { ConfigError } from './config-error.ts'
 import { parseConfigFile } from './config-file.ts'
-import { type Config, makeConfig } from './config.ts'
+import type { Config } from './config.ts'
 import { levelFromRustLog, unknownVariables } from './environment.ts'
 import { FileReader, type Fingerprints } from './file-reader.ts'
 import { readFileSettings } from './file-settings.ts'
@@ -20,6 +20,7 @@ import {
   valueAt,
 } from './layer.ts'
 import { limits } from './limits.ts'
+import { makeConfig } from './make-config.ts'
 import { configSchema } from './schema.ts'
 import { configWarnings } from './warnings.ts'
 import {
@@ -45,6 +46,8 @@ export interface LoadedConfig {
   readonly fingerprints: Fingerprints
   /** Says where a setting comes from; undefined for a default. */
   origin(path: KeyPath): string | undefined
+  /** The setting as its source has it; undefined for a default. */
+  written(path: KeyPath): unknown
 }
 
 /** @throws ConfigError */
@@ -86,6 +89,7 @@ export async function loadConfig(sources: ConfigSources): Promise<LoadedConfig> 
     ],
     fingerprints: reader.fingerprints,
     origin: (path) => locateSetting(layers, path)?.source,
+    written: (path) => valueAt(merged, path),
   }
 }
 

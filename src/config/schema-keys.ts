@@ -3,7 +3,8 @@
  * Suggestions for unknown keys and the test of the documentation are made from it.
  */
 import * as z from 'zod'
-import { configSchema, type KeyFacts } from './schema.ts'
+import type { KeyFacts } from './schema-fields.ts'
+import { configSchema } from './schema.ts'
 
 export interface SchemaKey {
   readonly path: string

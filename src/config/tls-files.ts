@@ -1,6 +1,6 @@
 /**
- * Checks that a certificate and a private key can serve HTTPS together, before anything relies on
- * them: a pair of which only one half has been rotated is refused here.
+ * Checks that a certificate and a private key can be used together, before anything relies on them: a
+ * pair of which only one half has been rotated is refused here. Authorities are checked as well.
  */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { createSecureContext } from 'node:tls'
@@ -31,6 +31,16 @@ export function checkTlsFiles(files: TlsFiles): string | undefined {
   }
   return undefined
 }
+
+/** @param pem certificates of authorities, one after the other. @returns what is wrong. */
+export function checkAuthorities(file: string, pem: string): string | undefined {
+  const blocks = pem.match(certificateBlock) ?? []
+  if (blocks.length === 0) return `${file} holds no certificate in PEM form`
+  const bad = blocks.findIndex((block) => attempt(() => new X509Certificate(block)) === undefined)
+  return bad < 0 ? undefined : `certificate ${bad + 1} of ${file} cannot be read`
+}
+
+const certificateBlock = /-----BEGIN CERTIFICATE-----[^]*?(?:-----END CERTIFICATE-----|$)/g
 
 /** @returns a warning, or undefined. */
 export function expiryWarning(files: TlsFiles, now: Date): string | undefined {

@@ -4,15 +4,11 @@
  * that slipped into the wrong line.
  */
 import type * as z from 'zod'
+import { exclusions, type Problem } from './exclusions.ts'
 import { formatPath, type KeyPath, type Layer, locateSetting, type Tree, valueAt } from './layer.ts'
 import { nearest } from './nearest.ts'
 import { keyNamesBelow, schemaKeys } from './schema-keys.ts'
 import { configSchema } from './schema.ts'
-
-interface Problem {
-  readonly path: KeyPath
-  readonly message: string
-}
 
 /** @returns one line for each problem, in the order of the source. */
 export function validateLayer(layer: Layer): string[] {
@@ -61,53 +57,6 @@ function suggestion(parent: KeyPath, key: string): string {
 
 function pattern(path: KeyPath): string {
   return formatPath(path).replaceAll(/\[\d+\]/g, '[]')
-}
-
-/** Settings that exclude or need each other within one file. */
-function exclusions(tree: Tree): Problem[] {
-  const registries = valueAt(tree, ['registry_proxies', 'registries'])
-  const entries = Array.isArray(registries) ? registries : []
-  return [
-    ...passwordProblems(tree, ['auth']),
-    ...entries.flatMap((entry: unknown, index) => {
-      const path = ['registry_proxies', 'registries', index]
-      return [...passwordProblems(tree, path), ...loginProblems(entry, path)]
-    }),
-    ...duplicates(entries),
-  ]
-}
-
-function passwordProblems(tree: Tree, path: KeyPath): Problem[] {
-  const both = ['password', 'password_file'].every(
-    (key) => (valueAt(tree, [...path, key]) ?? null) !== null,
-  )
-  if (!both) return []
-  return [{ path: [...path, 'password_file'], message: 'password is set too; keep one of the two' }]
-}
-
-function loginProblems(entry: unknown, path: KeyPath): Problem[] {
-  const has = (key: string) => (valueAt(entry, [key]) ?? null) !== null
-  const passwordKey = ['password', 'password_file'].find(has)
-  if (has('username') === (passwordKey !== undefined)) return []
-  return passwordKey === undefined
-    ? [{ path: [...path, 'username'], message: 'a username needs a password' }]
-    : [{ path: [...path, passwordKey], message: 'a password needs a username' }]
-}
-
-function duplicates(entries: readonly unknown[]): Problem[] {
-  const first = new Map<string, number>()
-  return entries.flatMap((entry, index) => {
-    const [host, prefix] = [valueAt(entry, ['host']), valueAt(entry, ['path_prefix']) ?? '']
-    if (typeof host !== 'string' || typeof prefix !== 'string') return []
-    const name = `${host.toLowerCase()}/${prefix.replaceAll(/^\/+|\/+$/g, '')}`
-    const earlier = first.get(name)
-    if (earlier === undefined) {
-      first.set(name, index)
-      return []
-    }
-    const path = ['registry_proxies', 'registries', index, 'host']
-    return [{ path, message: `registries[${earlier}] has the same host and path_prefix` }]
-  })
 }
 
 /** What zod is told to say: what is expected and what was found instead. */

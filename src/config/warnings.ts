@@ -5,7 +5,7 @@
 import type { Config } from './config.ts'
 
 export function configWarnings(config: Config): string[] {
-  return [...openRegistry(config), ...laterSections(config)]
+  return [...openRegistry(config), ...laterSettings(config)]
 }
 
 function openRegistry({ auth }: Config): string[] {
@@ -14,14 +14,14 @@ function openRegistry({ auth }: Config): string[] {
     : []
 }
 
-function laterSections({ registryProxies, imageValidation }: Config): string[] {
-  const { registries, offline, maxSizeBytes } = registryProxies
-  const hasProxies = registries.length > 0 || offline || maxSizeBytes !== undefined
-  const sections = [
-    ...(hasProxies ? ['registry_proxies'] : []),
+function laterSettings({ registryProxies, imageValidation }: Config): string[] {
+  const names = [
+    ...(registryProxies.maxSizeBytes === undefined ? [] : ['registry_proxies.max_size']),
+    ...(registryProxies.prefetch === 'none' ? [] : ['registry_proxies.prefetch']),
+    ...(registryProxies.defaultUpstream === undefined ? [] : ['registry_proxies.default_upstream']),
     ...(imageValidation === undefined ? [] : ['image_validation']),
   ]
-  return sections.map(
+  return names.map(
     (name) => `${name} is configured and valid, but this version does not act on it yet`,
   )
 }

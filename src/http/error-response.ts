@@ -3,7 +3,8 @@
  * for everything else a 500 with the request's id, the cause in the log.
  */
 import { OciError } from '../oci/errors.ts'
-import type { RequestContext } from '../registry/request-context.ts'
+import { UpstreamError } from '../oci/upstream-error.ts'
+import type { Log, RequestContext } from '../registry/request-context.ts'
 import type { Reply } from './reply.ts'
 
 /** @param locationBase put before a Location that goes with the error, as in other answers. */
@@ -13,7 +14,7 @@ export function errorReply(
   locationBase: string,
 ): Reply {
   if (error instanceof OciError) {
-    if (error.status >= 500) context.log.error({ err: error }, error.message)
+    logOutage(context.log, error)
     return {
       status: error.status,
       headers: { 'Content-Type': 'application/json', ...headersOf(error, locationBase) },
@@ -38,4 +39,11 @@ function headersOf({ headers }: OciError, locationBase: string): Record<string, 
 
 export function errorBody(code: string, message: string, detail?: unknown): string {
   return JSON.stringify({ errors: [{ code, message, ...(detail !== undefined && { detail }) }] })
+}
+
+/** What fails at another registry is nothing that this one's stack could explain. */
+function logOutage(log: Log, error: OciError): void {
+  if (error.status < 500) return
+  if (error.cause instanceof UpstreamError) log.warn({ reason: error.cause.message }, error.message)
+  else log.error({ err: error }, error.message)
 }

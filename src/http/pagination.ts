@@ -39,8 +39,13 @@ function parseNumber(
 export function linkToNext(
   path: string,
   page: { limit: number; next: string },
-  kept: Record<string, string> = {},
+  kept: Readonly<Record<string, string | undefined>> = {},
 ): string {
-  const query = new URLSearchParams({ ...kept, n: String(page.limit), last: page.next })
+  const query = new URLSearchParams()
+  for (const [name, value] of Object.entries(kept)) {
+    if (value !== undefined) query.set(name, value)
+  }
+  query.set('n', String(page.limit))
+  query.set('last', page.next)
   return `<${path}?${query.toString()}>; rel="next"`
 }

@@ -5,6 +5,7 @@ import type { Health } from '../registry/health.ts'
 import type { Listings } from '../registry/listings.ts'
 import type { Manifests } from '../registry/manifests.ts'
 import type { Mounts } from '../registry/mounts.ts'
+import type { PullThrough } from '../registry/pull-through.ts'
 import type { Uploads } from '../registry/uploads.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Route } from './exchange.ts'
@@ -23,6 +24,7 @@ export interface Verbs {
   readonly mounts: Mounts
   readonly manifests: Manifests
   readonly listings: Listings
+  readonly pullThrough: PullThrough
   readonly health: Health
   readonly authenticator: Authenticator
   readonly metrics: Metrics
@@ -35,8 +37,8 @@ export function routeTable(verbs: Verbs, version: string): Route[] {
     ...metricsRoutes(verbs.metrics),
     ...tokenRoutes(verbs.authenticator),
     ...uploadRoutes(verbs),
-    ...manifestRoutes(verbs.manifests),
-    ...blobRoutes(verbs.blobs),
-    ...listingRoutes(verbs.listings),
+    ...manifestRoutes(verbs),
+    ...blobRoutes(verbs),
+    ...listingRoutes(verbs),
   ]
 }

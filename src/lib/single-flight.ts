@@ -10,6 +10,10 @@ export class SingleFlight<K, V> {
     return this.#running.size
   }
 
+  has(key: K): boolean {
+    return this.#running.has(key)
+  }
+
   run(key: K, work: () => Promise<V>): Promise<V> {
     const running = this.#running.get(key)
     if (running !== undefined) return running

@@ -105,12 +105,13 @@ export class SqlMetadataStore implements MetadataStore {
     repository: RepositoryName,
     manifest: ManifestEntry,
     tags: readonly Tag[],
+    { sparse } = { sparse: false },
   ): Promise<{ missing: Digest[] }> {
     const now = this.#clock.now()
     return this.#databases.writes
       .transaction()
       .execute((transaction) =>
-        manifests.putManifest(transaction, repository, manifest, { tags, now }),
+        manifests.putManifest(transaction, repository, manifest, { tags, now, sparse }),
       )
   }
 

@@ -33,12 +33,12 @@ export class Listings {
     if (tags.length === 0 && !(await this.#metadata.hasRepository(repository))) {
       throw new OciError('NAME_UNKNOWN', { detail: { name: repository } })
     }
-    return cut(tags, page.limit, (tag) => tag)
+    return cutPage(tags, page.limit, (tag) => tag)
   }
 
   async listRepositories(page: PageRequest): Promise<Page<RepositoryName>> {
     const repositories = await this.#metadata.listRepositories(oneMore(page))
-    return cut(repositories, page.limit, (repository) => repository)
+    return cutPage(repositories, page.limit, (repository) => repository)
   }
 
   /** An unknown subject has no referrers, which is no error (specification, "Listing Referrers"). */
@@ -49,7 +49,7 @@ export class Listings {
   ): Promise<Page<ReferrerDescriptor>> {
     const referrers = await this.#metadata.listReferrers(repository, subject, oneMore(page))
     const fitting = Math.min(page.limit, this.#countFitting(referrers))
-    return cut(referrers, fitting, (referrer) => referrer.digest)
+    return cutPage(referrers, fitting, (referrer) => referrer.digest)
   }
 
   /** A page is a manifest itself, and clients refuse manifests over 4 MiB; one always fits. */
@@ -66,11 +66,11 @@ export class Listings {
 }
 
 /** One entry more than asked for tells whether another page follows. */
-function oneMore<T extends PageRequest>(page: T): T {
+export function oneMore<T extends PageRequest>(page: T): T {
   return { ...page, limit: page.limit + 1 }
 }
 
-function cut<T>(entries: T[], limit: number, keyOf: (entry: T) => string): Page<T> {
+export function cutPage<T>(entries: T[], limit: number, keyOf: (entry: T) => string): Page<T> {
   if (entries.length <= limit) return { entries }
   const kept = entries.slice(0, limit)
   const last = kept.at(-1)

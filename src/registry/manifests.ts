@@ -55,12 +55,42 @@ export class Manifests {
     repository: RepositoryName,
     reference: Reference,
   ): Promise<StoredManifest> {
+    const manifest = await this.findManifest(context, repository, reference)
+    return manifest ?? (await this.#throwUnknown(repository, reference))
+  }
+
+  /** @returns undefined when there is none, or its bytes are lost. */
+  async findManifest(
+    context: RequestContext,
+    repository: RepositoryName,
+    reference: Reference,
+  ): Promise<StoredManifest | undefined> {
     const cached = this.#cache.get(repository, reference)
     if (cached !== undefined) return cached
-    const manifest = await this.#cache.load(repository, reference, () =>
-      this.#read(context, repository, reference),
-    )
-    return manifest ?? (await this.#throwUnknown(repository, reference))
+    return this.#cache.load(repository, reference, () => this.#read(context, repository, reference))
+  }
+
+  /**
+   * Keeps a manifest of an upstream, whose digest was verified, and points `tags` at it. What it
+   * refers to is fetched when it is asked for, so nothing of that need be there.
+   * @throws OciError MANIFEST_INVALID for bytes that are no manifest.
+   */
+  async cacheManifest(
+    context: RequestContext,
+    repository: RepositoryName,
+    fetched: StoredManifest,
+    tags: readonly Tag[],
+  ): Promise<StoredManifest> {
+    const { digest, bytes } = fetched
+    const manifest = parseManifest(bytes, fetched.mediaType)
+    const entry = entryOf(manifest, digest, bytes.length)
+    this.#checkReferences(entry)
+    const known = await this.#metadata.findManifest(repository, digest)
+    if (known === undefined) await this.#blobs.putBlob(digest, bytes)
+    await this.#metadata.putManifest(repository, entry, tags, { sparse: true })
+    this.#cache.invalidate(repository)
+    context.log.info({ repository, digest, tags, mediaType: entry.mediaType }, 'manifest cached')
+    return { digest, bytes, size: bytes.length, mediaType: entry.mediaType }
   }
 
   /**

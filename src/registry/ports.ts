@@ -6,6 +6,7 @@
  * driver that cannot write or read now throws OciError STORAGE_FULL or UNAVAILABLE.
  */
 import type { Digest, DigestAlgorithm } from '../oci/digest.ts'
+import type { RegistryHost } from '../oci/image-reference.ts'
 import type { Reference } from '../oci/reference.ts'
 import type { RepositoryName } from '../oci/repository-name.ts'
 import type { Tag } from '../oci/tag.ts'
@@ -32,6 +33,62 @@ export interface BlobReader extends AsyncDisposable {
   read(range?: ByteRange): AsyncIterable<Uint8Array>
 }
 
+/** A repository of another registry, by its canonical name. */
+export interface UpstreamRepository {
+  readonly host: RegistryHost
+  readonly repository: RepositoryName
+}
+
+/** A manifest as it came from an upstream, its bytes verified. */
+export interface UpstreamManifest extends ManifestRecord {
+  readonly bytes: Uint8Array
+}
+
+/** A blob on its way; disposing of it ends the transfer. */
+export interface UpstreamBlob extends AsyncDisposable {
+  /** Bytes of the whole blob, where the upstream says. */
+  readonly size: number | undefined
+  /** Where `chunks` begins: the offset that was asked for, or 0 at an upstream without ranges. */
+  readonly offset: number
+  /** May be read once. @throws UpstreamError when the connection breaks. */
+  readonly chunks: AsyncIterable<Uint8Array>
+}
+
+/** Other registries. Everything throws UpstreamError when it does not get what it asked for. */
+export interface Upstream {
+  getManifest(
+    target: UpstreamRepository,
+    reference: Reference,
+    signal: AbortSignal,
+  ): Promise<UpstreamManifest>
+  /** What the tag points at now; the manifest too, where it had to be fetched to know. */
+  headManifest(
+    target: UpstreamRepository,
+    reference: Reference,
+    signal: AbortSignal,
+  ): Promise<ManifestRecord & { readonly manifest?: UpstreamManifest }>
+  /** The size of a blob, without its bytes. */
+  headBlob(target: UpstreamRepository, digest: Digest, signal: AbortSignal): Promise<BlobRecord>
+  /** @param offset where to begin, for a transfer that broke. */
+  getBlob(
+    target: UpstreamRepository,
+    digest: Digest,
+    offset: number,
+    signal: AbortSignal,
+  ): Promise<UpstreamBlob>
+  /** One page, of the upstream's own size if it is smaller than asked for. */
+  listTags(
+    target: UpstreamRepository,
+    page: PageRequest,
+    signal: AbortSignal,
+  ): Promise<{ readonly entries: Tag[]; readonly next?: string }>
+  listReferrers(
+    target: UpstreamRepository,
+    subject: Digest,
+    signal: AbortSignal,
+  ): Promise<Referrer[]>
+}
+
 /** Verified content by digest. Nothing is in it whose digest was not checked first. */
 export interface BlobStore {
   /** @returns undefined when there are no such bytes. */
@@ -51,23 +108,39 @@ export interface UploadStore {
   /**
    * Cuts what is staged to `offset` bytes, then appends `chunks` to it, durably. Ends when `chunks`
    * ends or throws; what had arrived until then is kept either way. At offset 0 it begins an upload.
-   * @param onBytes called with every run of bytes in order, before it is written.
    * @throws when the bytes cannot be stored; then only the first `offset` bytes count.
    */
   appendToUpload(
     id: UploadId,
     offset: number,
     chunks: AsyncIterable<Uint8Array>,
-    onBytes: (bytes: Uint8Array) => void,
+    observer: AppendObserver,
   ): Promise<AppendResult>
-  /** Yields the first `size` staged bytes; a chunk is valid until the next one is asked for. */
-  readUpload(id: UploadId, size: number): AsyncIterable<Uint8Array>
+  /** Opens what is staged, for reading while more is appended and after it was committed. */
+  openUpload(id: UploadId): Promise<UploadReader>
   /** Makes the staged bytes the content of `digest`, which the caller has verified. */
   commitUpload(id: UploadId, digest: Digest): Promise<void>
   /** Idempotent. */
   deleteUpload(id: UploadId): Promise<void>
   /** All that is staged, sessions that nobody knows any more included. */
   listUploads(): Promise<UploadId[]>
+}
+
+export interface AppendObserver {
+  /** Called with all bytes in order, before they are written. */
+  readonly onBytes: (bytes: Uint8Array) => void
+  /**
+   * Called with the number of bytes that can be read, from the start of the upload, whenever there
+   * are more. Whoever asks for it wants each byte soon: bytes are then written as they come, and not
+   * gathered first.
+   */
+  readonly onWritten?: (offset: number) => void
+}
+
+/** Open staged bytes. They stay readable after the upload is committed or deleted. */
+export interface UploadReader extends AsyncDisposable {
+  /** All of `range` must be staged; a chunk is valid until the next one is asked for. */
+  read(range: ByteRange): AsyncIterable<Uint8Array>
 }
 
 export interface AppendResult {
@@ -164,11 +237,13 @@ export interface MetadataStore {
   /**
    * Adds a manifest whose bytes are stored, and points `tags` at it; or, if content it needs is not
    * in the repository, changes nothing and says what is missing.
+   * @param options.sparse takes it whatever is missing: an upstream has the rest.
    */
   putManifest(
     repository: RepositoryName,
     manifest: ManifestEntry,
     tags: readonly Tag[],
+    options?: { readonly sparse: boolean },
   ): Promise<{ missing: Digest[] }>
   /** Deletes the manifest and every tag that points at it. */
   deleteManifest(repository: RepositoryName, digest: Digest): Promise<DeleteResult>

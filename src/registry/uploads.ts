@@ -108,9 +108,9 @@ export class Uploads {
     const digester = new Digester(digestAlgorithm(digest))
     this.#writing.add(id)
     try {
-      const { appended, error } = await this.#uploads.appendToUpload(id, 0, chunk.bytes, (bytes) =>
-        digester.update(bytes),
-      )
+      const { appended, error } = await this.#uploads.appendToUpload(id, 0, chunk.bytes, {
+        onBytes: (bytes) => digester.update(bytes),
+      })
       if (error !== undefined) throw error
       const actual = digester.digest()
       if (actual !== digest) throw digestMismatch(digest, actual, appended)
@@ -205,12 +205,9 @@ export class Uploads {
     options: { last?: boolean } = {},
   ): Promise<number> {
     const { id, offset } = upload
-    const { appended, error } = await this.#uploads.appendToUpload(
-      id,
-      offset,
-      chunk.bytes,
-      (bytes) => digester?.update(bytes),
-    )
+    const { appended, error } = await this.#uploads.appendToUpload(id, offset, chunk.bytes, {
+      onBytes: (bytes) => digester?.update(bytes),
+    })
     checkLength(chunk, appended, error)
     const reached = offset + appended
     if (digester !== undefined) this.#digesters.put(id, digester, reached)
@@ -226,7 +223,9 @@ export class Uploads {
     const running = this.#digesters.take(id, size)
     if (running?.algorithm === algorithm) return running.digest()
     const digester = new Digester(algorithm)
-    for await (const bytes of this.#uploads.readUpload(id, size)) digester.update(bytes)
+    await using staged = await this.#uploads.openUpload(id)
+    const all = { start: 0, endInclusive: size - 1 }
+    for await (const bytes of staged.read(all)) digester.update(bytes)
     return digester.digest()
   }
 

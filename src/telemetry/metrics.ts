@@ -17,6 +17,17 @@ interface Source {
   /** Counting reads whole indexes, so an answer holds this long. */
   readonly countHoldsSeconds: number
   readonly lastReload: () => LastReload
+  readonly upstreamStates: () => readonly UpstreamState[]
+  /** Clients choose which hosts are asked, so only so many get a label of their own. */
+  readonly upstreamLabelsMax: number
+}
+
+/** What is known of another registry, as far as it is shown here. */
+interface UpstreamState {
+  readonly host: string
+  readonly breaker: 'closed' | 'open' | 'half-open'
+  readonly suspendedUntil?: number
+  readonly rateLimit?: { readonly remaining: number }
 }
 
 /** The last attempt to load the configuration, the one at start included. */
@@ -33,6 +44,8 @@ export class Metrics {
   readonly received: Counter<'route'>
   readonly sent: Counter<'route'>
   readonly inFlight: Gauge
+  readonly #pulls: Counter<'upstream' | 'kind' | 'cache'>
+  readonly #upstreamLabels: UpstreamLabels
 
   constructor(source: Source) {
     const registers = [this.#registry]
@@ -73,8 +86,21 @@ export class Metrics {
       labelNames: ['version'],
       registers,
     }).set({ version: source.version }, 1)
+    this.#pulls = new Counter({
+      name: 'trow_pull_through_requests_total',
+      help: 'Manifests and blobs of other registries asked for, by what the cache made of it',
+      labelNames: ['upstream', 'kind', 'cache'],
+      registers,
+    })
+    this.#upstreamLabels = new UpstreamLabels(source.upstreamLabelsMax)
     registerContentGauges(registers, source)
     registerReloadGauges(registers, source)
+    registerUpstreamGauges(registers, source, this.#upstreamLabels)
+  }
+
+  /** @param cache HIT, MISS, STALE or COALESCED. */
+  countPull(host: string, kind: 'manifest' | 'blob', cache: string): void {
+    this.#pulls.inc({ upstream: this.#upstreamLabels.of(host), kind, cache: cache.toLowerCase() })
   }
 
   get contentType(): string {
@@ -132,5 +158,53 @@ function registerReloadGauges(registers: Registry[], { lastReload }: Source): vo
     help: 'When the configuration was last loaded, successfully or not',
     registers,
     collect: () => at.set(lastReload().at / 1000),
+  })
+}
+
+/** Hosts as labels: the first so many by name, the others together as `other`. */
+class UpstreamLabels {
+  readonly #max: number
+  readonly #known = new Set<string>()
+
+  constructor(max: number) {
+    this.#max = max
+  }
+
+  of(host: string): string {
+    if (!this.#known.has(host) && this.#known.size >= this.#max) return 'other'
+    this.#known.add(host)
+    return host
+  }
+}
+
+function registerUpstreamGauges(
+  registers: Registry[],
+  { upstreamStates }: Source,
+  labels: UpstreamLabels,
+): void {
+  const suspended: Gauge<'upstream'> = new Gauge({
+    name: 'trow_upstream_suspended',
+    help: 'Whether an upstream is not being asked: it failed too often, or said when to come back',
+    labelNames: ['upstream'],
+    registers,
+    collect: () => {
+      suspended.reset()
+      for (const { host, breaker, suspendedUntil } of upstreamStates()) {
+        const isSuspended = breaker === 'open' || (suspendedUntil ?? 0) > Date.now()
+        suspended.set({ upstream: labels.of(host) }, isSuspended ? 1 : 0)
+      }
+    },
+  })
+  const remaining: Gauge<'upstream'> = new Gauge({
+    name: 'trow_upstream_rate_limit_remaining',
+    help: 'Pulls that an upstream said are left in its current window',
+    labelNames: ['upstream'],
+    registers,
+    collect: () => {
+      remaining.reset()
+      for (const { host, rateLimit } of upstreamStates()) {
+        if (rateLimit) remaining.set({ upstream: labels.of(host) }, rateLimit.remaining)
+      }
+    },
   })
 }

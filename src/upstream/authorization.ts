@@ -6,7 +6,7 @@
 import { type Challenge, findChallenge } from './challenge.ts'
 import { type Credentials, PasswordCredentials } from './credentials.ts'
 import { challengesOf, type Endpoint } from './endpoint.ts'
-import { UpstreamError } from './error.ts'
+import { UpstreamError } from '../oci/upstream-error.ts'
 import { discard, type Send, type UpstreamRequest, type UpstreamResponse } from './exchange.ts'
 import { parseRealm, type RealmPolicy } from './realm.ts'
 import type { TokenRequest, TokenSource } from './token-source.ts'

@@ -8,9 +8,9 @@ import type { RegistryHost } from '../oci/image-reference.ts'
 import type { Reference } from '../oci/reference.ts'
 import { isRepositoryName, type RepositoryName } from '../oci/repository-name.ts'
 import { isTag, type Tag } from '../oci/tag.ts'
-import { type BlobAnswer, readBlobAnswer } from './blob-answer.ts'
-import { UpstreamError } from './error.ts'
-import { discard, parseJson, readJson } from './exchange.ts'
+import { type BlobAnswer, readBlobAnswer, readBlobSize } from './blob-answer.ts'
+import { UpstreamError } from '../oci/upstream-error.ts'
+import { contentError, discard, parseJson, readJson } from './exchange.ts'
 import {
   acceptedManifests,
   checkDigest,
@@ -20,17 +20,17 @@ import {
   type UpstreamManifestHead,
 } from './manifest-answer.ts'
 import { parseReferrers, referrersTag, type UpstreamReferrer } from './referrers.ts'
-import { RegistrySession, type RegistrySessionOptions } from './registry-session.ts'
-import type { Transport } from './transport.ts'
+import { type PageStart, RegistrySession, type RegistrySessionOptions } from './registry-session.ts'
+import type { Sender } from './transport.ts'
 
 export interface RegistryClientOptions extends Omit<RegistrySessionOptions, 'send'> {
   /** The client disposes of it. */
-  readonly transport: Transport
+  readonly transport: Sender
 }
 
 export class RegistryClient implements AsyncDisposable {
   readonly registry: RegistryHost
-  readonly #transport: Transport
+  readonly #transport: Sender
   readonly #session: RegistrySession
 
   constructor(options: RegistryClientOptions) {
@@ -67,15 +67,45 @@ export class RegistryClient implements AsyncDisposable {
     return { mediaType, digest, size: bytes.length, manifest }
   }
 
-  /** A blob as it comes in; whether it has that digest is for the reader to find out. */
+  /**
+   * A blob as it comes in; whether it has that digest is for the reader to find out.
+   * @param offset where to begin, if the registry can; it always is asked itself, never where it
+   * redirected to before, as signatures of such URLs end.
+   */
   async getBlob(
     repository: RepositoryName,
     digest: Digest,
     signal: AbortSignal,
+    offset = 0,
   ): Promise<BlobAnswer> {
-    const path = `/v2/${repository}/blobs/${digest}`
-    const response = await this.#session.get({ path, scope: pullScope(repository), signal })
-    return readBlobAnswer(response, signal)
+    const request = blobRequest(repository, digest, signal)
+    const headers: Record<string, string> = offset > 0 ? { range: `bytes=${offset}-` } : {}
+    const { response, failure } = await this.#session.send({ ...request, headers })
+    const isPart = offset > 0 && response.status === 206
+    if (response.status !== 200 && !isPart) throw await failure()
+    return readBlobAnswer(response, signal, offset)
+  }
+
+  /**
+   * The size of a blob; by GET, without its bytes, where HEAD does not tell. Some registries deny
+   * by HEAD what was never fetched from them (Harbor's proxies), so only GET's word counts.
+   */
+  async headBlob(
+    repository: RepositoryName,
+    digest: Digest,
+    signal: AbortSignal,
+  ): Promise<{ readonly digest: Digest; readonly size: number }> {
+    const request = blobRequest(repository, digest, signal)
+    const { response, failure } = await this.#session.send({ ...request, method: 'HEAD' })
+    if (response.status !== 200 && !isUnclear(response.status)) throw await failure()
+    await discard(response)
+    const known = response.status === 200 ? readBlobSize(response) : undefined
+    if (known !== undefined) return { digest, size: known }
+    await using blob = await this.getBlob(repository, digest, signal)
+    if (blob.size === undefined) {
+      throw contentError(blob.url, 'it does not say how large the blob is')
+    }
+    return { digest, size: blob.size }
   }
 
   /** A whole small blob, verified. @throws UpstreamError when it is larger than `bytesMax`. */
@@ -94,10 +124,11 @@ export class RegistryClient implements AsyncDisposable {
   async *listTags(
     repository: RepositoryName,
     signal: AbortSignal,
+    from: PageStart = {},
   ): AsyncGenerator<Tag, void, undefined> {
     const path = `/v2/${repository}/tags/list`
-    const pages = this.#session.listPages({ path, scope: pullScope(repository), signal })
-    for await (const page of pages) {
+    const request = { path, scope: pullScope(repository), signal }
+    for await (const page of this.#session.listPages(request, from)) {
       yield* textsOf(page['tags']).filter((name) => isTag(name))
     }
   }
@@ -145,6 +176,16 @@ function manifestRequest(repository: RepositoryName, reference: Reference, signa
     accept: acceptedManifests,
     signal,
   }
+}
+
+function blobRequest(repository: RepositoryName, digest: Digest, signal: AbortSignal) {
+  const path = `/v2/${repository}/blobs/${digest}`
+  return { path, scope: pullScope(repository), signal }
+}
+
+/** Nothing that a HEAD alone could be believed. */
+function isUnclear(status: number): boolean {
+  return [404, 405, 501].includes(status)
 }
 
 function pullScope(repository: RepositoryName): string {

@@ -5,7 +5,7 @@
 import { isIPv4 } from 'node:net'
 import { dockerHub, type RegistryHost } from '../oci/image-reference.ts'
 import { type Challenge, parseChallenges } from './challenge.ts'
-import type { UpstreamError } from './error.ts'
+import type { UpstreamError } from '../oci/upstream-error.ts'
 import { discard, headerOf, type Send, type UpstreamResponse } from './exchange.ts'
 import { networkError } from './network-error.ts'
 import { SharedFlight } from './shared-flight.ts'
@@ -90,7 +90,7 @@ function pingRequest(origin: URL, signal: AbortSignal): Parameters<Send>[0] {
 }
 
 /** Docker Hub is named after one host and served by another. */
-function apiHost(registry: RegistryHost): string {
+export function apiHost(registry: RegistryHost): string {
   return registry === dockerHub ? 'registry-1.docker.io' : registry
 }
 

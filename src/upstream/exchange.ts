@@ -6,7 +6,7 @@
 import type { Readable } from 'node:stream'
 import { limits } from '../config/limits.ts'
 import { isRecord } from '../oci/descriptor.ts'
-import { UpstreamError } from './error.ts'
+import { UpstreamError } from '../oci/upstream-error.ts'
 import { networkError } from './network-error.ts'
 
 export interface UpstreamRequest {

@@ -2,7 +2,7 @@
  * Failures below HTTP, as Node and undici report them by code, told apart by what a person or a
  * retry can do about them.
  */
-import { UpstreamError, type UpstreamProblem } from './error.ts'
+import { UpstreamError, type UpstreamProblem } from '../oci/upstream-error.ts'
 
 const problemsByCode: Readonly<Record<string, UpstreamProblem>> = {
   ENOTFOUND: 'unresolved',

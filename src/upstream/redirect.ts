@@ -4,7 +4,7 @@
  * RFC 9110, 15.4; distribution specification, "Redirects".
  */
 import { limits } from '../config/limits.ts'
-import { redactUrl, UpstreamError } from './error.ts'
+import { redactUrl, UpstreamError } from '../oci/upstream-error.ts'
 import {
   discard,
   headerOf,

@@ -8,7 +8,7 @@ import type { RegistryHost } from '../oci/image-reference.ts'
 import { Authorizer } from './authorization.ts'
 import type { Credentials } from './credentials.ts'
 import { Endpoint, type Scheme } from './endpoint.ts'
-import type { UpstreamError } from './error.ts'
+import type { UpstreamError } from '../oci/upstream-error.ts'
 import {
   contentError,
   readJson,
@@ -43,7 +43,16 @@ export interface SessionRequest {
   readonly path: string
   readonly scope: string
   readonly accept?: string
+  /** Others, by lower-case name. */
+  readonly headers?: Readonly<Record<string, string>>
   readonly signal: AbortSignal
+}
+
+/** Where a list begins and how many entries at a time it is asked for. */
+export interface PageStart {
+  /** The last entry that is known already. */
+  readonly last?: string
+  readonly entries?: number
 }
 
 export class RegistrySession {
@@ -89,8 +98,10 @@ export class RegistrySession {
   /** The JSON documents of a paged list, each fetched when it is asked for. */
   async *listPages(
     request: SessionRequest,
+    { last, entries = limits.upstreamPageEntries }: PageStart = {},
   ): AsyncGenerator<Record<string, unknown>, void, undefined> {
-    let path = `${request.path}?n=${limits.upstreamPageEntries}`
+    const query = new URLSearchParams({ n: String(entries), ...(last !== undefined && { last }) })
+    let path = `${request.path}?${query.toString()}`
     for (let pages = 1; ; pages++) {
       const response = await this.get({ ...request, path })
       yield await readJson(response, limits.upstreamPageBytesMax, request.signal)
@@ -106,6 +117,7 @@ export class RegistrySession {
   async #complete(request: SessionRequest): Promise<UpstreamRequest> {
     const { method = 'GET', path, scope, accept, signal } = request
     const url = new URL(path, await this.#endpoint.getOrigin(signal))
-    return { method, url, headers: accept === undefined ? {} : { accept }, scope, signal }
+    const headers = { ...(accept !== undefined && { accept }), ...request.headers }
+    return { method, url, headers, scope, signal }
   }
 }

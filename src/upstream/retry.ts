@@ -4,7 +4,7 @@
  * upstream's own `Retry-After`. A longer `Retry-After` than the bound is the caller's to deal with.
  */
 import { limits } from '../config/limits.ts'
-import { UpstreamError } from './error.ts'
+import { UpstreamError } from '../oci/upstream-error.ts'
 import { discard, type Send, type UpstreamResponse } from './exchange.ts'
 import { retryAfterMs } from './retry-after.ts'
 import { passingStatuses } from './status-error.ts'
@@ -17,6 +17,8 @@ export interface RetryPolicy {
   readonly backoffMsMin: number
   readonly backoffMsMax: number
   readonly retryAfterMsMax: number
+  /** Answers that are no reason to ask again at once, though they pass. */
+  readonly finalStatuses?: readonly number[]
 }
 
 export const defaultRetryPolicy: RetryPolicy = {
@@ -39,7 +41,9 @@ export function retrying(send: Send, { policy, timer, random }: RetryOptions): S
     for (let attempt = 1; ; attempt++) {
       const result = await send(request).catch((error: unknown) => failureWorthRepeating(error))
       if (attempt >= policy.attempts) return valueOf(result)
-      const delay = delayAfter(result, backoff(policy, attempt, random), timer.now())
+      const delay = isFinal(result, policy)
+        ? undefined
+        : delayAfter(result, backoff(policy, attempt, random), timer.now())
       if (delay === undefined || delay > policy.retryAfterMsMax) return valueOf(result)
       if (!(result instanceof UpstreamError)) await discard(result)
       await timer.wait(delay, request.signal)
@@ -58,6 +62,10 @@ function failureWorthRepeating(error: unknown): UpstreamError {
 function valueOf(result: Result): UpstreamResponse {
   if (result instanceof UpstreamError) throw result
   return result
+}
+
+function isFinal(result: Result, { finalStatuses = [] }: RetryPolicy): boolean {
+  return result.status !== undefined && finalStatuses.includes(result.status)
 }
 
 /** @returns undefined for an answer that stands. */

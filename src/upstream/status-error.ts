@@ -5,7 +5,7 @@
 import { STATUS_CODES } from 'node:http'
 import { limits } from '../config/limits.ts'
 import { isRecord } from '../oci/descriptor.ts'
-import { printable, redactUrl, UpstreamError } from './error.ts'
+import { printable, redactUrl, UpstreamError } from '../oci/upstream-error.ts'
 import { parseJson, readUpTo, type UpstreamRequest, type UpstreamResponse } from './exchange.ts'
 import { retryAfterMs } from './retry-after.ts'
 

@@ -3,7 +3,8 @@
  * at every stage, and certificates checked unless that is turned off by name. It knows nothing of
  * registries, sends what it is given, and decodes nothing.
  */
-import { createSecureContext, getCACertificates } from 'node:tls'
+import type { LookupFunction } from 'node:net'
+import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls'
 import { Agent } from 'undici'
 import { limits } from '../config/limits.ts'
 import { version } from '../config/version.ts'
@@ -15,24 +16,30 @@ export interface TransportOptions {
   readonly authorities?: readonly string[]
   /** False accepts any certificate. */
   readonly verifyCertificates?: boolean
+  /** Shown to servers that ask for one (PEM). */
+  readonly clientCertificate?: { readonly cert: string; readonly key: string }
+  /** Resolves the names that are connected to. */
+  readonly lookup?: LookupFunction
+  readonly connectionsMax?: number
   readonly connectSecondsMax?: number
   readonly headersSecondsMax?: number
   readonly bodyIdleSecondsMax?: number
 }
 
-export class Transport implements AsyncDisposable {
+/** What sends requests in the end; who holds one disposes of it. */
+export interface Sender extends AsyncDisposable {
+  readonly send: Send
+}
+
+export class Transport implements Sender {
   readonly #agent: Agent
 
   constructor(options: TransportOptions = {}) {
-    const { authorities = [], verifyCertificates = true } = options
-    // One context for all connections: parsing the authorities takes longer than a handshake.
-    const secureContext =
-      authorities.length === 0
-        ? undefined
-        : createSecureContext({ ca: [...getCACertificates('default'), ...authorities] })
+    const { verifyCertificates = true, lookup } = options
+    const secureContext = secureContextOf(options)
     this.#agent = new Agent({
       allowH2: false,
-      connections: limits.upstreamConnectionsMax,
+      connections: options.connectionsMax ?? limits.upstreamConnectionsMax,
       maxOrigins: limits.upstreamOriginsMax,
       maxHeaderSize: limits.headerBytesMax,
       connectTimeout: 1000 * (options.connectSecondsMax ?? limits.upstreamConnectSecondsMax),
@@ -41,6 +48,7 @@ export class Transport implements AsyncDisposable {
       connect: {
         rejectUnauthorized: verifyCertificates,
         ...(secureContext !== undefined && { secureContext }),
+        ...(lookup !== undefined && { lookup }),
       },
     })
   }
@@ -77,4 +85,14 @@ export class Transport implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#agent.destroy()
   }
+}
+
+/** One context for all connections: parsing the authorities takes longer than a handshake. */
+function secureContextOf(options: TransportOptions): SecureContext | undefined {
+  const { authorities = [], clientCertificate } = options
+  if (authorities.length === 0 && clientCertificate === undefined) return undefined
+  return createSecureContext({
+    ...(authorities.length > 0 && { ca: [...getCACertificates('default'), ...authorities] }),
+    ...clientCertificate,
+  })
 }

@@ -25,7 +25,7 @@ import { FilesystemBlobStore } from '../../src/storage/filesystem/blob-store.ts'
 import { DataLayout } from '../../src/storage/filesystem/layout.ts'
 import { ReadBuffers, readRange } from '../../src/storage/filesystem/read-buffers.ts'
 import { FilesystemUploadStore } from '../../src/storage/filesystem/upload-store.ts'
-import { inPieces, patternBytes } from '../support/bytes.ts'
+import { inPieces, patternBytes, unobserved } from '../support/bytes.ts'
 import { openFilesUnder } from '../support/open-files.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
 import { blobStoreContract } from './blob-store.ts'
@@ -165,9 +165,9 @@ describe('files', () => {
   test('a file of another size than the upload is not extended by what failed', async () => {
     await using store = await open()
     const id = 'short' as UploadId
-    await store.uploads.appendToUpload(id, 0, inPieces(Buffer.from('abc'), 1), () => undefined)
+    await store.uploads.appendToUpload(id, 0, inPieces(Buffer.from('abc'), 1), unobserved)
     await assert.rejects(
-      store.uploads.appendToUpload(id, 1_000, inPieces(Buffer.from('d'), 1), () => undefined),
+      store.uploads.appendToUpload(id, 1_000, inPieces(Buffer.from('d'), 1), unobserved),
     )
     assert.equal(await readFile(store.layout.upload(id), 'latin1'), 'abc')
   })
@@ -175,10 +175,10 @@ describe('files', () => {
   test('staged bytes that are gone end the session for the client: it is to start anew', async () => {
     await using store = await open()
     const source = inPieces(Buffer.from('d'), 1)
-    await assert.rejects(
-      store.uploads.appendToUpload('gone' as UploadId, 3, source, () => undefined),
-      { name: 'OciError', code: 'BLOB_UPLOAD_UNKNOWN' },
-    )
+    await assert.rejects(store.uploads.appendToUpload('gone' as UploadId, 3, source, unobserved), {
+      name: 'OciError',
+      code: 'BLOB_UPLOAD_UNKNOWN',
+    })
     assert.deepEqual(await store.leaks(), [])
   })
 
@@ -201,9 +201,11 @@ describe('files', () => {
       }
     }
     let told = 0
-    const append = store.uploads.appendToUpload('a' as UploadId, 0, endless(), () => {
-      told += 1
-      if (told > 3) throw new Error('no more')
+    const append = store.uploads.appendToUpload('a' as UploadId, 0, endless(), {
+      onBytes: () => {
+        told += 1
+        if (told > 3) throw new Error('no more')
+      },
     })
     await assert.rejects(append, /no more/)
     assert.equal(stopped, true)
@@ -249,7 +251,7 @@ describe('a file system that refuses', () => {
     const id = 'full' as UploadId
     await symlink('/dev/full', store.layout.upload(id))
     await assert.rejects(
-      store.uploads.appendToUpload(id, 0, inPieces(Buffer.from('x'), 1), () => undefined),
+      store.uploads.appendToUpload(id, 0, inPieces(Buffer.from('x'), 1), unobserved),
       (error) =>
         error instanceof OciError &&
         error.code === 'STORAGE_FULL' &&

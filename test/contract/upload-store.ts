@@ -5,8 +5,8 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { describe, test } from 'node:test'
 import { digestOf } from '../../src/oci/digest.ts'
-import type { BlobStore, UploadId, UploadStore } from '../../src/registry/ports.ts'
-import { collect, inPieces, patternBytes, thenThrow } from '../support/bytes.ts'
+import type { BlobStore, ByteRange, UploadId, UploadStore } from '../../src/registry/ports.ts'
+import { collect, inPieces, patternBytes, thenThrow, unobserved } from '../support/bytes.ts'
 
 export interface UploadStoreUnderTest extends AsyncDisposable {
   readonly uploads: UploadStore
@@ -34,6 +34,8 @@ export function uploadStoreContract(name: string, open: () => Promise<UploadStor
 
   describe(`${name} as an upload store`, () => {
     appending(check)
+    observing(check)
+    readingWhileAppending(check)
     brokenSources(check)
     offsets(check)
     committing(check)
@@ -53,7 +55,7 @@ async function append(
   offset: number,
   bytes: Uint8Array,
 ): Promise<void> {
-  const result = await uploads.appendToUpload(id, offset, inPieces(bytes, 1_000), () => undefined)
+  const result = await uploads.appendToUpload(id, offset, inPieces(bytes, 1_000), unobserved)
   assert.deepEqual(result, { appended: bytes.length })
 }
 
@@ -62,8 +64,17 @@ async function assertStaged(
   id: UploadId,
   expected: Uint8Array,
 ): Promise<void> {
-  const staged = await collect(uploads.readUpload(id, expected.length))
+  const staged = await readStaged(uploads, id, expected.length)
   assert.ok(staged.equals(expected), `staged are ${staged.length} bytes, other than expected`)
+}
+
+async function readStaged(uploads: UploadStore, id: UploadId, size: number): Promise<Buffer> {
+  await using reader = await uploads.openUpload(id)
+  return await collect(reader.read(firstBytes(size)))
+}
+
+function firstBytes(size: number): ByteRange {
+  return { start: 0, endInclusive: size - 1 }
 }
 
 function appending(check: Check): void {
@@ -89,7 +100,7 @@ function appending(check: Check): void {
           id,
           0,
           inPieces(bytes, pieceBytes(bufferBytes)),
-          (run) => seen.push(Buffer.from(run)),
+          { onBytes: (run) => seen.push(Buffer.from(run)) },
         )
         assert.deepEqual(result, { appended: bytes.length })
         assert.ok(bytes.equals(Buffer.concat(seen)), 'what was told is not what came')
@@ -104,7 +115,7 @@ function appending(check: Check): void {
     const source = async function* (): AsyncGenerator<Uint8Array> {
       for (const text of ['', 'a', '', '', 'bc', '']) yield Buffer.from(text)
     }
-    const result = await uploads.appendToUpload(id, 0, source(), () => undefined)
+    const result = await uploads.appendToUpload(id, 0, source(), unobserved)
     assert.deepEqual(result, { appended: 3 })
     await assertStaged(uploads, id, Buffer.from('abc'))
   })
@@ -139,7 +150,131 @@ function appending(check: Check): void {
   check('lets a reader of staged bytes stop midway', async ({ uploads, bufferBytes }) => {
     const id = newId()
     await append(uploads, id, 0, patternBytes(4 * bufferBytes))
-    for await (const chunk of uploads.readUpload(id, 4 * bufferBytes)) if (chunk.length > 0) break
+    await using reader = await uploads.openUpload(id)
+    for await (const chunk of reader.read(firstBytes(4 * bufferBytes))) if (chunk.length > 0) break
+  })
+}
+
+function observing(check: Check): void {
+  check('tells how much can be read, from the start of the upload', async (store) => {
+    const { uploads, bufferBytes } = store
+    const id = newId()
+    const bytes = patternBytes(3 * bufferBytes + 5)
+    await append(uploads, id, 0, bytes.subarray(0, 10))
+    const told: number[] = []
+    const source = inPieces(bytes.subarray(10), 997)
+    const onWritten = (offset: number): number => told.push(offset)
+    await uploads.appendToUpload(id, 10, source, { ...unobserved, onWritten })
+    assert.equal(told.at(-1), bytes.length)
+    assert.deepEqual(
+      told,
+      told.toSorted((one, other) => one - other),
+    )
+    assert.ok(told.length > 2, 'bytes were gathered, though somebody waits for each of them')
+  })
+
+  check('tells of bytes before the source has more, and they can be read', async ({ uploads }) => {
+    const id = newId()
+    const { source, next } = steppedSource([Buffer.from('abc'), Buffer.from('def')])
+    const progress = new Progress()
+    const done = uploads.appendToUpload(id, 0, source, {
+      ...unobserved,
+      onWritten: (offset) => progress.reach(offset),
+    })
+    next()
+    await progress.reached(3)
+    await assertStaged(uploads, id, Buffer.from('abc'))
+    next()
+    await progress.reached(6)
+    await assertStaged(uploads, id, Buffer.from('abcdef'))
+    next()
+    assert.deepEqual(await done, { appended: 6 })
+  })
+}
+
+/** Gives one of `pieces`, and then its end, each time it is told to. */
+function steppedSource(pieces: readonly Uint8Array[]): {
+  source: AsyncIterable<Uint8Array>
+  next: () => void
+} {
+  const turns = Array.from({ length: pieces.length + 1 }, () => Promise.withResolvers<void>())
+  let taken = 0
+  return {
+    source: (async function* () {
+      for (const [index, piece] of pieces.entries()) {
+        await turns[index]?.promise
+        yield piece
+      }
+      await turns[pieces.length]?.promise
+    })(),
+    next: () => turns[taken++]?.resolve(),
+  }
+}
+
+class Progress {
+  #offset = 0
+  #changed = Promise.withResolvers<void>()
+
+  reach(offset: number): void {
+    this.#offset = offset
+    this.#changed.resolve()
+    this.#changed = Promise.withResolvers()
+  }
+
+  async reached(offset: number): Promise<void> {
+    while (this.#offset < offset) await this.#changed.promise
+  }
+}
+
+function readingWhileAppending(check: Check): void {
+  check('reads any range, with one reader for several at once', async (store) => {
+    const { uploads, bufferBytes } = store
+    const id = newId()
+    const bytes = patternBytes(3 * bufferBytes)
+    await append(uploads, id, 0, bytes)
+    await using reader = await uploads.openUpload(id)
+    const starts = [0, 1, bufferBytes - 1, bufferBytes, 2 * bufferBytes + 7]
+    await Promise.all(
+      starts.map(async (start) => {
+        const read = await collect(reader.read({ start, endInclusive: bytes.length - 2 }))
+        assert.ok(read.equals(bytes.subarray(start, -1)), `from byte ${start}`)
+      }),
+    )
+  })
+
+  check('shows a reader what was appended after it was opened', async ({ uploads }) => {
+    const id = newId()
+    await append(uploads, id, 0, Buffer.alloc(0))
+    await using reader = await uploads.openUpload(id)
+    await append(uploads, id, 0, Buffer.from('abc'))
+    await append(uploads, id, 3, Buffer.from('def'))
+    assert.equal((await collect(reader.read(firstBytes(6)))).toString(), 'abcdef')
+  })
+
+  check('lets a reader go on after the upload was committed', async (store) => {
+    const { uploads, blobs, bufferBytes } = store
+    const id = newId()
+    const bytes = patternBytes(2 * bufferBytes)
+    await append(uploads, id, 0, bytes)
+    await using reader = await uploads.openUpload(id)
+    await uploads.commitUpload(id, digestOf(bytes))
+    assert.ok(bytes.equals(await collect(reader.read(firstBytes(bytes.length)))))
+    await blobs.deleteBlob(digestOf(bytes))
+    assert.ok(bytes.equals(await collect(reader.read(firstBytes(bytes.length)))))
+  })
+
+  check('lets a reader go on after the upload was deleted', async ({ uploads, bufferBytes }) => {
+    const id = newId()
+    const bytes = patternBytes(2 * bufferBytes)
+    await append(uploads, id, 0, bytes)
+    await using reader = await uploads.openUpload(id)
+    await uploads.deleteUpload(id)
+    assert.ok(bytes.equals(await collect(reader.read(firstBytes(bytes.length)))))
+    await assert.rejects(uploads.openUpload(id))
+  })
+
+  check('opens nothing that was never begun', async ({ uploads }) => {
+    await assert.rejects(uploads.openUpload(newId()), { code: 'BLOB_UPLOAD_UNKNOWN' })
   })
 }
 
@@ -155,7 +290,7 @@ function brokenSources(check: Check): void {
       await append(uploads, id, 0, Buffer.from('before'))
       const came = patternBytes(size(bufferBytes))
       const aborted = new Error('the client went away')
-      const result = await uploads.appendToUpload(id, 6, thenThrow(came, aborted), () => undefined)
+      const result = await uploads.appendToUpload(id, 6, thenThrow(came, aborted), unobserved)
       assert.equal(result.appended, came.length)
       assert.equal(result.error, aborted)
       const bytes = Buffer.concat([Buffer.from('before'), came])
@@ -167,7 +302,7 @@ function brokenSources(check: Check): void {
 
   check('reports an Error, whatever the source threw', async ({ uploads }) => {
     const source = thenThrow(Buffer.from('a'), 'a text')
-    const result = await uploads.appendToUpload(newId(), 0, source, () => undefined)
+    const result = await uploads.appendToUpload(newId(), 0, source, unobserved)
     assert.ok(result.error instanceof Error)
     assert.equal(result.appended, 1)
   })
@@ -183,7 +318,7 @@ function offsets(check: Check): void {
     const blob = Buffer.concat([bytes.subarray(0, 10), Buffer.from('xyz')])
     // Nothing of the longer upload may be left behind it: it would be part of the blob.
     await append(uploads, id, 13, Buffer.alloc(0))
-    await assert.rejects(collect(uploads.readUpload(id, blob.length + 1)))
+    await assert.rejects(readStaged(uploads, id, blob.length + 1))
   })
 
   check('begins anew at offset 0', async ({ uploads }) => {
@@ -191,7 +326,7 @@ function offsets(check: Check): void {
     await append(uploads, id, 0, Buffer.from('the first attempt'))
     await append(uploads, id, 0, Buffer.from('second'))
     await assertStaged(uploads, id, Buffer.from('second'))
-    await assert.rejects(collect(uploads.readUpload(id, 7)))
+    await assert.rejects(readStaged(uploads, id, 7))
   })
 
   check('refuses an offset that was never reached, and makes up no bytes', async ({ uploads }) => {

@@ -1,6 +1,11 @@
 // Bytes for storage tests: made from a seed, taken in pieces, collected the way a careful reader of
 // reused buffers has to.
 
+import type { AppendObserver } from '../../src/registry/ports.ts'
+
+/** For those who do not look at what they append. */
+export const unobserved: AppendObserver = { onBytes: () => undefined }
+
 /** No two places within a megabyte look alike, so that misplaced bytes are noticed. */
 export function patternBytes(size: number, seed = 1): Buffer {
   const bytes = Buffer.alloc(size)

@@ -37,6 +37,8 @@ export type Behaviour = (
 export interface FakeUpstreamOptions {
   /** Serves https with this key and certificate (PEM). */
   readonly tls?: { readonly key: string; readonly cert: string }
+  /** With `tls`: only clients with a certificate of this authority (PEM) are served. */
+  readonly clientAuthority?: string
 }
 
 export interface BehaviourScope {
@@ -50,18 +52,25 @@ export class FakeUpstream implements AsyncDisposable {
   /** Every request that came in, the first one first. */
   readonly requests: FakeRequest[] = []
   readonly content = new FakeContent()
+  /** How many connections were made to it so far, whatever came of them. */
+  connections = 0
   readonly #server: Server
   readonly #scheme: 'http' | 'https'
   readonly #sockets = new Set<Socket>()
   readonly #behaviours: Behaviour[] = []
 
-  private constructor({ tls }: FakeUpstreamOptions) {
+  private constructor({ tls, clientAuthority: ca }: FakeUpstreamOptions) {
     this.#scheme = tls === undefined ? 'http' : 'https'
     const listener = (request: IncomingMessage, response: ServerResponse) => {
       this.#serve(request, response).catch((error: unknown) => response.destroy(error as Error))
     }
-    this.#server = tls === undefined ? createHttpServer(listener) : createHttpsServer(tls, listener)
+    const verifying = ca === undefined ? {} : { ca, requestCert: true, rejectUnauthorized: true }
+    this.#server =
+      tls === undefined
+        ? createHttpServer(listener)
+        : createHttpsServer({ ...tls, ...verifying }, listener)
     this.#server.on('connection', (socket) => {
+      this.connections += 1
       this.#sockets.add(socket)
       socket.on('close', () => this.#sockets.delete(socket))
     })

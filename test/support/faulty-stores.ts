@@ -4,12 +4,14 @@
 import type { Digest } from '../../src/oci/digest.ts'
 import { OciError } from '../../src/oci/errors.ts'
 import type {
+  AppendObserver,
   AppendResult,
   BlobReader,
   BlobRecord,
   BlobStore,
   ByteRange,
   UploadId,
+  UploadReader,
   UploadStore,
 } from '../../src/registry/ports.ts'
 
@@ -155,21 +157,25 @@ export class FaultyUploadStore implements UploadStore {
     id: UploadId,
     offset: number,
     chunks: AsyncIterable<Uint8Array>,
-    onBytes: (bytes: Uint8Array) => void,
+    observer: AppendObserver,
   ): Promise<AppendResult> {
     const fault = this.#faults.next('appendToUpload')
     if (fault?.moment === 'before') throw errorOf(fault)
     const source = fault?.moment === 'midway' ? firstHalf(chunks) : chunks
-    const result = await this.#uploads.appendToUpload(id, offset, source, onBytes)
+    const result = await this.#uploads.appendToUpload(id, offset, source, observer)
     if (fault !== undefined) throw errorOf(fault)
     return result
   }
 
-  async *readUpload(id: UploadId, size: number): AsyncGenerator<Uint8Array> {
-    const fault = this.#faults.next('readUpload')
-    if (fault === undefined) yield* this.#uploads.readUpload(id, size)
-    else if (fault.moment !== 'before') yield* firstHalf(this.#uploads.readUpload(id, size))
-    if (fault !== undefined) throw errorOf(fault)
+  /** Opens before it fails in the middle: then reading is what breaks. */
+  async openUpload(id: UploadId): Promise<UploadReader> {
+    const fault = this.#faults.next('openUpload')
+    if (fault === undefined) return this.#uploads.openUpload(id)
+    if (fault.moment === 'before') throw errorOf(fault)
+    const reader = await this.#uploads.openUpload(id)
+    if (fault.moment === 'midway') return new BrokenUploadReader(reader, fault)
+    await reader[Symbol.asyncDispose]()
+    throw errorOf(fault)
   }
 
   commitUpload(id: UploadId, digest: Digest): Promise<void> {
@@ -182,6 +188,25 @@ export class FaultyUploadStore implements UploadStore {
 
   listUploads(): Promise<UploadId[]> {
     return whole(this.#faults, 'listUploads', () => this.#uploads.listUploads())
+  }
+}
+
+class BrokenUploadReader implements UploadReader {
+  readonly #reader: UploadReader
+  readonly #fault: Fault
+
+  constructor(reader: UploadReader, fault: Fault) {
+    this.#reader = reader
+    this.#fault = fault
+  }
+
+  async *read(range: ByteRange): AsyncGenerator<Uint8Array> {
+    yield* firstHalf(this.#reader.read(range))
+    throw errorOf(this.#fault)
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return Promise.resolve(this.#reader[Symbol.asyncDispose]())
   }
 }
 

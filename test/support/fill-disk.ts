@@ -9,7 +9,7 @@ import { FilesystemBlobStore } from '../../src/storage/filesystem/blob-store.ts'
 import { DataLayout } from '../../src/storage/filesystem/layout.ts'
 import { ReadBuffers } from '../../src/storage/filesystem/read-buffers.ts'
 import { FilesystemUploadStore } from '../../src/storage/filesystem/upload-store.ts'
-import { collect, inPieces, patternBytes } from './bytes.ts'
+import { collect, inPieces, patternBytes, unobserved } from './bytes.ts'
 
 const layout = new DataLayout(process.argv[2] ?? '')
 for (const directory of layout.directories()) await mkdir(directory, { recursive: true })
@@ -22,21 +22,21 @@ const id = 'upload' as UploadId
 const first = patternBytes(10_000, 1)
 const tooMuch = patternBytes(1_000_000, 2)
 const append = (offset: number, bytes: Buffer): Promise<unknown> =>
-  uploads.appendToUpload(id, offset, inPieces(bytes, 1_000), () => undefined)
+  uploads.appendToUpload(id, offset, inPieces(bytes, 1_000), unobserved)
 
 await append(0, first)
 await assert.rejects(append(first.length, tooMuch), storageFull)
 assert.equal((await stat(layout.upload(id))).size, first.length)
 // The system takes the half of this that fits, and only the next attempt fails.
 const halfFits = inPieces(patternBytes(100_000, 3), Infinity)
-await assert.rejects(
-  uploads.appendToUpload(id, first.length, halfFits, () => undefined),
-  storageFull,
-)
+await assert.rejects(uploads.appendToUpload(id, first.length, halfFits, unobserved), storageFull)
 assert.equal((await stat(layout.upload(id))).size, first.length)
 await append(first.length, Buffer.from('and on'))
 const whole = Buffer.concat([first, Buffer.from('and on')])
-assert.ok(whole.equals(await collect(uploads.readUpload(id, whole.length))))
+const staged = await uploads.openUpload(id)
+const wholeRange = { start: 0, endInclusive: whole.length - 1 }
+assert.ok(whole.equals(await collect(staged.read(wholeRange))))
+await staged[Symbol.asyncDispose]()
 
 await assert.rejects(blobs.putBlob(digestOf(tooMuch), tooMuch), storageFull)
 assert.equal(await blobs.statBlob(digestOf(tooMuch)), undefined)

@@ -4,48 +4,87 @@ import { type Digest, parseDigest } from '../../oci/digest.ts'
 import { OciError } from '../../oci/errors.ts'
 import { mediaTypes } from '../../oci/media-type.ts'
 import type { Blobs } from '../../registry/blobs.ts'
-import type { BlobReader } from '../../registry/ports.ts'
+import type { PullThrough } from '../../registry/pull-through.ts'
+import type { BlobReader, BlobRecord } from '../../registry/ports.ts'
+import type { Metrics } from '../../telemetry/metrics.ts'
 import { etagOf, matchesIfNoneMatch, matchesIfRange } from '../conditional.ts'
 import type { Exchange, Route } from '../exchange.ts'
 import { contentRange, multipartRanges } from '../multipart-ranges.ts'
 import { parseRange, type RangeRequest } from '../range.ts'
 import type { Reply, StreamedBody } from '../reply.ts'
-import { repositoryOf } from './repository.ts'
+import { aboutNamespace, type Pulled, proxyHeaders } from './proxy-headers.ts'
+import { localRepositoryOf, pullTargetOf } from './pull-target.ts'
 
-export function blobRoutes(blobs: Blobs): Route[] {
+interface Verbs {
+  readonly blobs: Blobs
+  readonly pullThrough: PullThrough
+  readonly metrics: Metrics
+}
+
+export function blobRoutes(verbs: Verbs): Route[] {
   return [
     {
       name: 'blob',
       pattern: '/v2/:repository/blobs/:digest',
       endpoints: {
-        HEAD: { access: 'pull', handle: (exchange) => headBlob(blobs, exchange) },
-        GET: { access: 'pull', handle: (exchange) => getBlob(blobs, exchange) },
-        DELETE: { access: 'delete', handle: (exchange) => deleteBlob(blobs, exchange) },
+        HEAD: { access: 'pull', handle: (exchange) => headBlob(verbs, exchange) },
+        GET: { access: 'pull', handle: (exchange) => getBlob(verbs, exchange) },
+        DELETE: { access: 'delete', handle: (exchange) => deleteBlob(verbs.blobs, exchange) },
       },
     },
   ]
 }
 
-async function headBlob(blobs: Blobs, exchange: Exchange): Promise<Reply> {
+async function headBlob(verbs: Verbs, exchange: Exchange): Promise<Reply> {
   const digest = parseDigest(exchange.parameters['digest'] ?? '')
-  const { size } = await blobs.getBlob(exchange.context, repositoryOf(exchange), digest)
+  const { size, headers } = await findBlob(verbs, exchange, digest)
   if (notModified(exchange, digest)) return { status: 304, headers: immutableHeaders(digest) }
   return {
     status: 200,
-    headers: { ...contentHeaders(digest), 'Content-Length': String(size) },
+    headers: { ...headers, ...contentHeaders(digest), 'Content-Length': String(size) },
   }
 }
 
-async function getBlob(blobs: Blobs, exchange: Exchange): Promise<Reply> {
+async function findBlob(
+  { blobs, pullThrough }: Verbs,
+  exchange: Exchange,
+  digest: Digest,
+): Promise<Pulled & BlobRecord> {
+  const { context } = exchange
+  const pull = pullTargetOf(exchange)
+  if (pull.kind === 'local') {
+    return { ...(await blobs.getBlob(context, pull.repository, digest)), headers: {} }
+  }
+  const blob = await aboutNamespace(pull, pullThrough.getBlob(context, pull.target, digest))
+  return { ...blob, headers: proxyHeaders(pull, {}) }
+}
+
+async function openBlob(
+  { blobs, pullThrough, metrics }: Verbs,
+  exchange: Exchange,
+  digest: Digest,
+): Promise<Pulled & { readonly reader: BlobReader }> {
+  const pull = pullTargetOf(exchange)
+  if (pull.kind === 'local') {
+    return { reader: await blobs.openBlob(exchange.context, pull.repository, digest), headers: {} }
+  }
+  const opened = await aboutNamespace(pull, pullThrough.openBlob(pull.target, digest))
+  metrics.countPull(pull.target.host, 'blob', opened.status)
+  return { reader: opened.reader, headers: proxyHeaders(pull, opened) }
+}
+
+async function getBlob(verbs: Verbs, exchange: Exchange): Promise<Reply> {
   const digest = parseDigest(exchange.parameters['digest'] ?? '')
-  const repository = repositoryOf(exchange)
-  const reader = await blobs.openBlob(exchange.context, repository, digest)
+  const { reader, headers } = await openBlob(verbs, exchange, digest)
   if (notModified(exchange, digest)) {
     await reader[Symbol.asyncDispose]()
     return { status: 304, headers: immutableHeaders(digest) }
   }
   const wanted = wantedRange(exchange, digest, reader.size)
-  if (wanted.kind !== 'unsatisfiable') return blobReply(reader, digest, wanted)
+  if (wanted.kind !== 'unsatisfiable') {
+    const reply = blobReply(reader, digest, wanted)
+    return { ...reply, headers: { ...headers, ...reply.headers } }
+  }
   await reader[Symbol.asyncDispose]()
   throw new OciError('RANGE_INVALID', {
     message: `the requested range is outside of the blob, which has ${reader.size} bytes`,
@@ -55,7 +94,7 @@ async function getBlob(blobs: Blobs, exchange: Exchange): Promise<Reply> {
 
 async function deleteBlob(blobs: Blobs, exchange: Exchange): Promise<Reply> {
   const digest = parseDigest(exchange.parameters['digest'] ?? '')
-  await blobs.deleteBlob(exchange.context, repositoryOf(exchange), digest)
+  await blobs.deleteBlob(exchange.context, localRepositoryOf(exchange), digest)
   return { status: 202, headers: { 'Docker-Content-Digest': digest } }
 }
 

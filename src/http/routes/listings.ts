@@ -2,24 +2,31 @@
 import { limits } from '../../config/limits.ts'
 import { parseDigest } from '../../oci/digest.ts'
 import { mediaTypes } from '../../oci/media-type.ts'
-import type { Listings } from '../../registry/listings.ts'
+import type { Listings, Page, ReferrerDescriptor } from '../../registry/listings.ts'
+import type { PullThrough } from '../../registry/pull-through.ts'
 import type { Exchange, Route } from '../exchange.ts'
 import { linkToNext, parsePage } from '../pagination.ts'
 import type { Reply } from '../reply.ts'
-import { repositoryOf } from './repository.ts'
+import { aboutNamespace, proxyHeaders } from './proxy-headers.ts'
+import { pullTargetOf } from './pull-target.ts'
 
-export function listingRoutes(listings: Listings): Route[] {
+interface Verbs {
+  readonly listings: Listings
+  readonly pullThrough: PullThrough
+}
+
+export function listingRoutes(verbs: Verbs): Route[] {
   const tags = {
     access: 'pull',
-    handle: (exchange: Exchange) => listTags(listings, exchange),
+    handle: (exchange: Exchange) => listTags(verbs, exchange),
   } as const
   const catalog = {
     access: 'catalog',
-    handle: (exchange: Exchange) => listRepositories(listings, exchange),
+    handle: (exchange: Exchange) => listRepositories(verbs.listings, exchange),
   } as const
   const referrers = {
     access: 'pull',
-    handle: (exchange: Exchange) => listReferrers(listings, exchange),
+    handle: (exchange: Exchange) => listReferrers(verbs, exchange),
   } as const
   return [
     { name: 'catalog', pattern: '/v2/_catalog', endpoints: { GET: catalog, HEAD: catalog } },
@@ -32,17 +39,24 @@ export function listingRoutes(listings: Listings): Route[] {
   ]
 }
 
-async function listTags(listings: Listings, exchange: Exchange): Promise<Reply> {
-  const name = repositoryOf(exchange)
+async function listTags(verbs: Verbs, exchange: Exchange): Promise<Reply> {
   const page = parsePage(exchange.query)
-  const { entries, next } = await listings.listTags(name, page)
+  const pull = pullTargetOf(exchange)
+  const { entries, next } =
+    pull.kind === 'local'
+      ? await verbs.listings.listTags(pull.repository, page)
+      : await aboutNamespace(pull, verbs.pullThrough.listTags(exchange.context, pull.target, page))
+  const namespace = pull.kind === 'local' ? {} : { ns: pull.namespace }
   return {
     status: 200,
     headers: {
       'Content-Type': 'application/json',
-      ...(next !== undefined && { Link: linkToNext(exchange.path, { limit: page.limit, next }) }),
+      ...(pull.kind === 'proxied' && proxyHeaders(pull, {})),
+      ...(next !== undefined && {
+        Link: linkToNext(exchange.path, { limit: page.limit, next }, namespace),
+      }),
     },
-    body: JSON.stringify({ name, tags: entries }),
+    body: JSON.stringify({ name: exchange.parameters['repository'], tags: entries }),
   }
 }
 
@@ -59,8 +73,8 @@ async function listRepositories(listings: Listings, exchange: Exchange): Promise
   }
 }
 
-async function listReferrers(listings: Listings, exchange: Exchange): Promise<Reply> {
-  const repository = repositoryOf(exchange)
+async function listReferrers(verbs: Verbs, exchange: Exchange): Promise<Reply> {
+  const pull = pullTargetOf(exchange)
   const subject = parseDigest(exchange.parameters['digest'] ?? '')
   const bounds = {
     entriesDefault: limits.referrersPageEntriesMax,
@@ -68,15 +82,24 @@ async function listReferrers(listings: Listings, exchange: Exchange): Promise<Re
   }
   const page = parsePage(exchange.query, bounds)
   const artifactType = exchange.query.get('artifactType')
-  const filter = artifactType === null || artifactType === '' ? {} : { artifactType }
-  const { entries, next } = await listings.listReferrers(repository, subject, {
-    ...page,
-    ...filter,
-  })
+  const filter: { artifactType?: string } =
+    artifactType === null || artifactType === '' ? {} : { artifactType }
+  const { entries, next }: Page<ReferrerDescriptor> =
+    pull.kind === 'local'
+      ? await verbs.listings.listReferrers(pull.repository, subject, { ...page, ...filter })
+      : {
+          entries: await verbs.pullThrough.listReferrers(
+            exchange.context,
+            pull.target,
+            subject,
+            filter.artifactType,
+          ),
+        }
   return {
     status: 200,
     headers: {
       'Content-Type': mediaTypes.ociIndex,
+      ...(pull.kind === 'proxied' && proxyHeaders(pull, {})),
       ...(filter.artifactType !== undefined && { 'OCI-Filters-Applied': 'artifactType' }),
       ...(next !== undefined && {
         Link: linkToNext(exchange.path, { limit: page.limit, next }, filter),

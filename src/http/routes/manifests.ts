@@ -1,18 +1,29 @@
 /** Manifests and tags: HEAD, GET, PUT, DELETE (specification, end-3, end-7 and end-9). */
 import { limits } from '../../config/limits.ts'
 import { OciError } from '../../oci/errors.ts'
-import { isDigestReference, parseReference } from '../../oci/reference.ts'
+import { isDigestReference, parseReference, type Reference } from '../../oci/reference.ts'
 import { parseTag, type Tag } from '../../oci/tag.ts'
+import type { StoredManifest } from '../../registry/manifest-cache.ts'
 import type { Manifests } from '../../registry/manifests.ts'
+import type { PullThrough } from '../../registry/pull-through.ts'
+import type { Metrics } from '../../telemetry/metrics.ts'
 import { etagOf, matchesIfNoneMatch } from '../conditional.ts'
 import type { Exchange, Route } from '../exchange.ts'
 import type { Reply } from '../reply.ts'
-import { repositoryOf } from './repository.ts'
+import { aboutNamespace, type Pulled, proxyHeaders } from './proxy-headers.ts'
+import { localRepositoryOf, pullTargetOf } from './pull-target.ts'
 
-export function manifestRoutes(manifests: Manifests): Route[] {
+interface Verbs {
+  readonly manifests: Manifests
+  readonly pullThrough: PullThrough
+  readonly metrics: Metrics
+}
+
+export function manifestRoutes(verbs: Verbs): Route[] {
+  const { manifests } = verbs
   const read = {
     access: 'pull',
-    handle: (exchange: Exchange) => getManifest(manifests, exchange),
+    handle: (exchange: Exchange) => getManifest(verbs, exchange),
   } as const
   return [
     {
@@ -29,12 +40,12 @@ export function manifestRoutes(manifests: Manifests): Route[] {
 }
 
 /** Whatever Accept says: the bytes are what was pushed, and are never converted. */
-async function getManifest(manifests: Manifests, exchange: Exchange): Promise<Reply> {
+async function getManifest(verbs: Verbs, exchange: Exchange): Promise<Reply> {
   const reference = parseReference(exchange.parameters['reference'] ?? '')
-  const repository = repositoryOf(exchange)
-  const manifest = await manifests.getManifest(exchange.context, repository, reference)
+  const { manifest, headers: pulledHeaders } = await pullManifest(verbs, exchange, reference)
   const etag = etagOf(manifest.digest)
   const headers = {
+    ...pulledHeaders,
     ETag: etag,
     // A tag moves: a cache may keep the answer but has to ask each time whether it still holds.
     'Cache-Control': isDigestReference(reference) ? 'max-age=31536000, immutable' : 'no-cache',
@@ -48,8 +59,28 @@ async function getManifest(manifests: Manifests, exchange: Exchange): Promise<Re
   }
 }
 
+/** Of this registry, or of another one through the cache. */
+async function pullManifest(
+  { manifests, pullThrough, metrics }: Verbs,
+  exchange: Exchange,
+  reference: Reference,
+): Promise<Pulled & { readonly manifest: StoredManifest }> {
+  const { context } = exchange
+  const pull = pullTargetOf(exchange)
+  if (pull.kind === 'local') {
+    const manifest = await manifests.getManifest(context, pull.repository, reference)
+    return { manifest, headers: {} }
+  }
+  const pulled = await aboutNamespace(
+    pull,
+    pullThrough.getManifest(context, pull.target, reference),
+  )
+  metrics.countPull(pull.target.host, 'manifest', pulled.status)
+  return { manifest: pulled.manifest, headers: proxyHeaders(pull, pulled) }
+}
+
 async function putManifest(manifests: Manifests, exchange: Exchange): Promise<Reply> {
-  const repository = repositoryOf(exchange)
+  const repository = localRepositoryOf(exchange)
   const reference = parseReference(exchange.parameters['reference'] ?? '')
   const tags = parseTags(exchange.query)
   const bytes = await exchange.body.read(limits.manifestBytesMax, 'SIZE_INVALID')
@@ -73,7 +104,7 @@ async function putManifest(manifests: Manifests, exchange: Exchange): Promise<Re
 
 async function deleteManifest(manifests: Manifests, exchange: Exchange): Promise<Reply> {
   const reference = parseReference(exchange.parameters['reference'] ?? '')
-  await manifests.deleteManifest(exchange.context, repositoryOf(exchange), reference)
+  await manifests.deleteManifest(exchange.context, localRepositoryOf(exchange), reference)
   return { status: 202 }
 }
 

@@ -13,7 +13,7 @@ import type { Uploads } from '../../registry/uploads.ts'
 import type { Exchange, Route } from '../exchange.ts'
 import { parseContentRange } from '../range.ts'
 import type { Reply } from '../reply.ts'
-import { repositoryOf } from './repository.ts'
+import { localRepositoryOf } from './pull-target.ts'
 
 export function uploadRoutes(verbs: { uploads: Uploads; mounts: Mounts }): Route[] {
   const { uploads, mounts } = verbs
@@ -45,7 +45,7 @@ function mountSource(query: URLSearchParams): RepositoryName | undefined {
 }
 
 async function startUpload(uploads: Uploads, mounts: Mounts, exchange: Exchange): Promise<Reply> {
-  const repository = repositoryOf(exchange)
+  const repository = localRepositoryOf(exchange)
   const { query, context } = exchange
   const mount = query.get('mount')
   if (mount !== null) {
@@ -67,13 +67,13 @@ async function startUpload(uploads: Uploads, mounts: Mounts, exchange: Exchange)
 }
 
 async function getUpload(uploads: Uploads, exchange: Exchange): Promise<Reply> {
-  const upload = await uploads.getUpload(repositoryOf(exchange), sessionOf(exchange))
+  const upload = await uploads.getUpload(localRepositoryOf(exchange), sessionOf(exchange))
   return { status: 204, headers: sessionHeaders(exchange, upload) }
 }
 
 async function appendToUpload(uploads: Uploads, exchange: Exchange): Promise<Reply> {
   const upload = await uploads.appendToUpload(
-    repositoryOf(exchange),
+    localRepositoryOf(exchange),
     sessionOf(exchange),
     chunkOf(exchange),
   )
@@ -81,7 +81,7 @@ async function appendToUpload(uploads: Uploads, exchange: Exchange): Promise<Rep
 }
 
 async function completeUpload(uploads: Uploads, exchange: Exchange): Promise<Reply> {
-  const repository = repositoryOf(exchange)
+  const repository = localRepositoryOf(exchange)
   const digest = exchange.query.get('digest')
   if (digest === null) {
     throw new OciError('DIGEST_INVALID', {
@@ -96,7 +96,7 @@ async function completeUpload(uploads: Uploads, exchange: Exchange): Promise<Rep
 }
 
 async function cancelUpload(uploads: Uploads, exchange: Exchange): Promise<Reply> {
-  await uploads.cancelUpload(repositoryOf(exchange), sessionOf(exchange))
+  await uploads.cancelUpload(localRepositoryOf(exchange), sessionOf(exchange))
   return { status: 204 }
 }
 

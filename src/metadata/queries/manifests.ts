@@ -45,9 +45,9 @@ export async function putManifest(
   db: Transaction<Schema>,
   repository: RepositoryName,
   manifest: ManifestEntry,
-  put: { tags: readonly Tag[]; now: number },
+  put: { tags: readonly Tag[]; now: number; sparse: boolean },
 ): Promise<{ missing: Digest[] }> {
-  const missing = await findMissingContent(db, repository, manifest)
+  const missing = put.sparse ? [] : await findMissingContent(db, repository, manifest)
   if (missing.length > 0) return { missing }
 
   const repositoryId = await ensureRepository(db, repository, put.now)

@@ -6,7 +6,14 @@ import { constants } from 'node:fs'
 import { type FileHandle, open, readdir, rm } from 'node:fs/promises'
 import type { Digest } from '../../oci/digest.ts'
 import { OciError } from '../../oci/errors.ts'
-import type { AppendResult, UploadId, UploadStore } from '../../registry/ports.ts'
+import type {
+  AppendObserver,
+  AppendResult,
+  ByteRange,
+  UploadId,
+  UploadReader,
+  UploadStore,
+} from '../../registry/ports.ts'
 import { renameDurably, syncDirectory } from './durable.ts'
 import { isMissing, translated } from './file-error.ts'
 import type { DataLayout } from './layout.ts'
@@ -27,12 +34,13 @@ export class FilesystemUploadStore implements UploadStore {
     id: UploadId,
     offset: number,
     chunks: AsyncIterable<Uint8Array>,
-    onBytes: (bytes: Uint8Array) => void,
+    observer: AppendObserver,
   ): Promise<AppendResult> {
     const file = await this.#openAt(id, offset)
     try {
-      const writer = new RunWriter(file, offset, this.#writeBytes)
-      const result = await drain(chunks, writer, onBytes)
+      const runBytes = observer.onWritten === undefined ? this.#writeBytes : 1
+      const writer = new RunWriter(file, offset, { runBytes, onWritten: observer.onWritten })
+      const result = await drain(chunks, writer, observer.onBytes)
       const appended = await writer.finish()
       await file.datasync()
       if (offset === 0) await syncDirectory(this.#layout.uploads)
@@ -62,12 +70,11 @@ export class FilesystemUploadStore implements UploadStore {
     }
   }
 
-  async *readUpload(id: UploadId, size: number): AsyncIterable<Uint8Array> {
-    const file = await open(this.#layout.upload(id), 'r')
+  async openUpload(id: UploadId): Promise<UploadReader> {
     try {
-      yield* readRange(file, { start: 0, endInclusive: size - 1 }, this.#buffers)
-    } finally {
-      await file.close()
+      return new FileUploadReader(await open(this.#layout.upload(id), 'r'), this.#buffers)
+    } catch (error) {
+      throw isMissing(error) ? bytesLost(error) : translated(error)
     }
   }
 
@@ -89,6 +96,24 @@ export class FilesystemUploadStore implements UploadStore {
 
   async listUploads(): Promise<UploadId[]> {
     return (await readdir(this.#layout.uploads)) as UploadId[]
+  }
+}
+
+class FileUploadReader implements UploadReader {
+  readonly #file: FileHandle
+  readonly #buffers: ReadBuffers
+
+  constructor(file: FileHandle, buffers: ReadBuffers) {
+    this.#file = file
+    this.#buffers = buffers
+  }
+
+  read(range: ByteRange): AsyncIterable<Uint8Array> {
+    return readRange(this.#file, range, this.#buffers)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#file.close()
   }
 }
 
@@ -131,27 +156,32 @@ async function drain(
   }
 }
 
+interface RunSettings {
+  readonly runBytes: number
+  readonly onWritten: AppendObserver['onWritten']
+}
+
 /** Writes runs of at least `runBytes` at once, one behind the caller. */
 class RunWriter {
   readonly #file: FileHandle
   readonly #start: number
-  readonly #runBytes: number
+  readonly #settings: RunSettings
   #position: number
   #run: Uint8Array[] = []
   #runLength = 0
   #writing: Promise<void> = Promise.resolve()
 
-  constructor(file: FileHandle, position: number, runBytes: number) {
+  constructor(file: FileHandle, position: number, settings: RunSettings) {
     this.#file = file
     this.#start = position
     this.#position = position
-    this.#runBytes = runBytes
+    this.#settings = settings
   }
 
   async write(bytes: Uint8Array): Promise<void> {
     this.#run.push(bytes)
     this.#runLength += bytes.length
-    if (this.#runLength >= this.#runBytes) await this.#startRun()
+    if (this.#runLength >= this.#settings.runBytes) await this.#startRun()
   }
 
   /** @returns the number of bytes written since the start. */
@@ -163,12 +193,16 @@ class RunWriter {
 
   async #startRun(): Promise<void> {
     await this.#writing
+    if (this.#runLength === 0) return
     const run = this.#run
     const position = this.#position
-    this.#position += this.#runLength
+    const reached = position + this.#runLength
+    this.#position = reached
     this.#run = []
     this.#runLength = 0
-    this.#writing = writeRun(this.#file, run, position)
+    this.#writing = writeRun(this.#file, run, position).then(() =>
+      this.#settings.onWritten?.(reached),
+    )
     // It is awaited before the next run; until then its failure is not unhandled.
     this.#writing.catch(() => undefined)
   }

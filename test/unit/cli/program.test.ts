@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { runProgram } from '../../../src/cli/program.ts'
 import { ConfigError } from '../../../src/config/config-error.ts'
 import { environmentName, longFlag, settings } from '../../../src/config/settings.ts'
 import { version } from '../../../src/config/version.ts'
+import { directoryWith } from '../../support/directory-with.ts'
 import { FakeHost } from './fake-host.ts'
 
 function startNothing(): Promise<never> {
@@ -86,4 +89,57 @@ test('check prints what would be in force and where it comes from, without secre
   assert.match(text, /^ {2}user: ann # TROW_USER$/m)
   assert.match(text, /^ {2}password: "\[secret\]" # TROW_PASSWORD$/m)
   assert.doesNotMatch(text, /hunter2/)
+})
+
+test('check prints entries of registries, and names the files of secrets', async (t) => {
+  const auth = Buffer.from('bob:hunter2').toString('base64')
+  const directory = await directoryWith(t, {
+    pw: 'hunter2',
+    'config.json': JSON.stringify({ auths: { 'docker.io': { auth } } }),
+    'trow.yaml': [
+      'registry_proxies:',
+      '  tag_ttl: 90s',
+      '  allow_unlisted: ["*.example.com"]',
+      '  registries:',
+      '  - host: index.docker.io',
+      '    docker_config_file: DIR/config.json',
+      '    endpoints: [mirror.gcr.io]',
+      '  - host: ghcr.io',
+      '    username: ann',
+      '    password_file: DIR/pw',
+      '    connect_timeout: 1500ms',
+      '  - {host: quay.io, username: ann, password: hunter2}',
+    ].join('\n'),
+  })
+  const file = join(directory, 'trow.yaml')
+  await writeFile(file, (await readFile(file, 'utf8')).replaceAll('DIR', directory))
+  const text = await run(`check --config-file ${file}`)
+  const section = text.slice(text.indexOf('registry_proxies:')).replaceAll(directory, 'DIR')
+  assert.deepEqual(section.trim().split('\n'), [
+    'registry_proxies:',
+    '  offline: false # default',
+    '  tag_ttl: 1m30s # DIR/trow.yaml:2:3',
+    '  unknown_ttl: 10s # default',
+    '  allow_unlisted: ["*.example.com"] # DIR/trow.yaml:3:3',
+    '  prefetch: none # default',
+    '  registries:',
+    '    - host: docker.io # DIR/trow.yaml:5:5',
+    '      docker_config_file: DIR/config.json # DIR/trow.yaml:6:5',
+    '      insecure: false # default',
+    '      skip_verify: false # default',
+    '      endpoints: [mirror.gcr.io] # DIR/trow.yaml:7:5',
+    '    - host: ghcr.io # DIR/trow.yaml:8:5',
+    '      username: ann # DIR/trow.yaml:9:5',
+    '      password_file: DIR/pw # DIR/trow.yaml:10:5',
+    '      insecure: false # default',
+    '      skip_verify: false # default',
+    '      endpoints: [] # default',
+    '      connect_timeout: 1s500ms # DIR/trow.yaml:11:5',
+    '    - host: quay.io # DIR/trow.yaml:12:6',
+    '      username: ann # DIR/trow.yaml:12:21',
+    '      password: "[secret]" # DIR/trow.yaml:12:36',
+    '      insecure: false # default',
+    '      skip_verify: false # default',
+    '      endpoints: [] # default',
+  ])
 })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { startUpLines } from '../../../src/cli/start-up-lines.ts'
-import { makeConfig } from '../../../src/config/config.ts'
+import { makeConfig } from '../../../src/config/make-config.ts'
 import { configSchema } from '../../../src/config/schema.ts'
 import { version } from '../../../src/config/version.ts'
 

@@ -18,6 +18,11 @@ describe('text that is no configuration file', () => {
       'f:2:11: Unexpected scalar at node end',
     ],
     ['a quote left open', 'bind: "x\n', 'f:2:1: Missing closing "quote'],
+    [
+      'text that begins with "*"',
+      'hosts:\n  - *.example.com\n',
+      'f:2:5: "*.example.com" stands for nothing; text that begins with "*" needs quotes',
+    ],
     ['a tab', 'auth:\n\tuser: x\n', 'f:2:1: Tabs are not allowed as indentation'],
   ]
   for (const [what, text, problem] of cases) {

@@ -35,7 +35,14 @@ test('without any source the defaults are in force', async () => {
   assert.equal(config.uploadIdleSeconds, 24 * 3600)
   assert.equal(config.shutdownGraceSeconds, 25)
   assert.ok(config.trustedProxies.includes('10.0.0.0/8' as never))
-  assert.deepEqual(config.registryProxies, { offline: false, registries: [] })
+  assert.deepEqual(config.registryProxies, {
+    offline: false,
+    tagTtlSeconds: 0,
+    unknownTtlSeconds: 10,
+    allowUnlisted: true,
+    prefetch: 'none',
+    registries: [],
+  })
   assert.equal(config.imageValidation, undefined)
   assert.deepEqual([dryRun, warnings, config.files], [false, [], []])
 })
@@ -203,14 +210,23 @@ test('anonymous pull without a user is warned of', async () => {
   assert.match(warnings.join(), /everybody may pull, push and delete/)
 })
 
-test('sections that this version does not act on are warned of', async (t) => {
-  const directory = await directoryWith(t, {
-    'a.yaml': 'registry_proxies: {offline: true}\nimage_validation: {default: Allow}\n',
-  })
-  const { warnings } = await load({ '--config-file': [join(directory, 'a.yaml')] })
-  assert.deepEqual(
-    warnings.map((warning) => warning.split(' ')[0]),
-    ['registry_proxies', 'image_validation'],
-  )
-  assert.match(warnings.join(), /does not act on it yet/)
+describe('a warning that this version does not act on what is set', () => {
+  const cases: [text: string, names: string[]][] = [
+    ['registry_proxies: {offline: true, prefetch: none, registries: [{host: a}]}', []],
+    ['registry_proxies: {max_size: 5GB}', ['registry_proxies.max_size']],
+    ['registry_proxies: {prefetch: layers}', ['registry_proxies.prefetch']],
+    ['image_validation: {default: Allow}', ['image_validation']],
+  ]
+  for (const [text, names] of cases) {
+    test(`is given for ${names.join() || 'nothing'} of ${text}`, async (t) => {
+      const directory = await directoryWith(t, { 'a.yaml': text })
+      const { warnings } = await load({ '--config-file': [join(directory, 'a.yaml')] })
+      assert.deepEqual(
+        warnings,
+        names.map(
+          (name) => `${name} is configured and valid, but this version does not act on it yet`,
+        ),
+      )
+    })
+  }
 })

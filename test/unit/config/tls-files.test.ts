@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
-import { checkTlsFiles, expiryWarning } from '../../../src/config/tls-files.ts'
+import { describe, test } from 'node:test'
+import { checkAuthorities, checkTlsFiles, expiryWarning } from '../../../src/config/tls-files.ts'
 import { certificate, foreignKey, privateKey } from './tls-pair.ts'
 
 const names = { certFile: 'a.crt', keyFile: 'a.key' }
@@ -20,6 +20,25 @@ for (const [what, cert, key, problem] of cases) {
 
 test('a certificate and its key are accepted', () => {
   assert.equal(checkTlsFiles({ ...names, cert: certificate, key: privateKey }), undefined)
+})
+
+describe('a file of authorities', () => {
+  const broken = certificate.replace('MIIB', 'MIIC')
+  const cases: [what: string, pem: string, problem: string | undefined][] = [
+    ['is accepted with one certificate', certificate, undefined],
+    ['is accepted with comments in it', `# ours\n${certificate}\nText\n${certificate}`, undefined],
+    ['is refused without any', 'hello', 'ca.crt holds no certificate in PEM form'],
+    ['is refused with a key only', privateKey, 'ca.crt holds no certificate in PEM form'],
+    [
+      'is refused with a broken one',
+      certificate + broken,
+      'certificate 2 of ca.crt cannot be read',
+    ],
+    ['is refused cut short', certificate.slice(0, 200), 'certificate 1 of ca.crt cannot be read'],
+  ]
+  for (const [what, pem, problem] of cases) {
+    test(what, () => assert.equal(checkAuthorities('ca.crt', pem), problem))
+  }
 })
 
 test('a certificate out of its time is warned of', () => {

@@ -7,6 +7,7 @@ import { formatDuration, parseDuration } from '../../../src/config/duration.ts'
 import { formatHostPort, parseBindAddress, parseHostPort } from '../../../src/config/host-port.ts'
 import { InvalidSetting } from '../../../src/config/invalid-setting.ts'
 import { parseOrigin } from '../../../src/config/origin.ts'
+import { parseHostPattern, parseRegistrySetting } from '../../../src/config/registry-host.ts'
 
 type Case<T> = [text: string, value: T]
 
@@ -136,6 +137,56 @@ describe('an address range', () => {
     assert.ok(list.check('fd12::1', 'ipv6'))
     assert.ok(!list.check('11.0.0.1'))
     assert.ok(!list.check('2001:db8::1', 'ipv6'))
+  })
+})
+
+describe('another registry', () => {
+  accepts(parseRegistrySetting as (text: string) => string, [
+    ['GHCR.io', 'ghcr.io'],
+    ['registry.example.com:5000', 'registry.example.com:5000'],
+    ['docker.io', 'docker.io'],
+    ['index.docker.io', 'docker.io'],
+    ['registry-1.docker.io', 'docker.io'],
+    ['registry.hub.docker.com', 'docker.io'],
+    ['10.0.0.1:5000', '10.0.0.1:5000'],
+    ['::1', '[::1]'],
+    ['[::1]:5000', '[::1]:5000'],
+  ])
+  refuses(parseRegistrySetting, [
+    '',
+    'https://ghcr.io',
+    'ghcr.io/team',
+    'ghcr.io:0',
+    'ghcr.io:',
+    'fe80::1%eth0',
+    'a..b',
+    'user@ghcr.io',
+    '*.example.com',
+  ])
+})
+
+describe('a pattern of registries', () => {
+  accepts(parseHostPattern, [
+    ['ghcr.io', 'ghcr.io'],
+    ['index.docker.io', 'docker.io'],
+    ['*.Example.com', '*.example.com'],
+    ['*.example.com:5000', '*.example.com:5000'],
+    ['*.index.docker.io', '*.index.docker.io'],
+  ])
+  refuses(parseHostPattern, [
+    '*',
+    '*.',
+    '*example.com',
+    'a.*.com',
+    '*.*.com',
+    '**.com',
+    '*.10.0.0.1',
+    '*.[::1]',
+    'https://*.example.com',
+    '*.example.com/team',
+  ])
+  test('that means everything is answered with what to write', () => {
+    assert.throws(() => parseHostPattern('*'), /write true/)
   })
 })
 

@@ -172,3 +172,25 @@ test('a file that disappears keeps the old configuration', async (t) => {
   assert.equal(watcher.lastReload.ok, false)
   assert.deepEqual(watcher.current.cors, ['*'])
 })
+
+test('a login in a docker config is read again when it changes', async (t) => {
+  const content = (pair: string) =>
+    JSON.stringify({ auths: { 'ghcr.io': { auth: Buffer.from(pair).toString('base64') } } })
+  const { directory, file, watcher } = await watching(t, {
+    'trow.yaml': '',
+    'config.json': content('ann:one'),
+  })
+  const name = join(directory, 'config.json')
+  const entry = `{host: ghcr.io, docker_config_file: ${name}}`
+  await writeFile(file, `registry_proxies: {registries: [${entry}]}`)
+  await settle(watcher)
+  const login = () => watcher.current.registryProxies.registries[0]?.user
+  assert.equal(login()?.password.reveal(), 'one')
+  await writeFile(name, content('bob:second'))
+  await settle(watcher)
+  assert.equal(`${login()?.name}:${login()?.password.reveal()}`, 'bob:second')
+  await writeFile(name, '{}')
+  await settle(watcher)
+  assert.equal(watcher.lastReload.ok, false)
+  assert.equal(login()?.name, 'bob')
+})

@@ -4,7 +4,7 @@ import { digestOf, parseDigest } from '../../../src/oci/digest.ts'
 import { type Reference, parseReference } from '../../../src/oci/reference.ts'
 import { parseRepositoryName } from '../../../src/oci/repository-name.ts'
 import type { RegistryClient } from '../../../src/upstream/client.ts'
-import { UpstreamError, type UpstreamProblem } from '../../../src/upstream/error.ts'
+import { UpstreamError, type UpstreamProblem } from '../../../src/oci/upstream-error.ts'
 import { FakeUpstream } from '../../support/fake-upstream.ts'
 import {
   answering,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { redactUrl, type UpstreamError } from '../../../src/upstream/error.ts'
+import { redactUrl, type UpstreamError } from '../../../src/oci/upstream-error.ts'
 import { networkError } from '../../../src/upstream/network-error.ts'
 import { retryAfterMs } from '../../../src/upstream/retry-after.ts'
 import { statusError } from '../../../src/upstream/status-error.ts'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { UpstreamError } from '../../../src/upstream/error.ts'
+import { UpstreamError } from '../../../src/oci/upstream-error.ts'
 import { followingRedirects } from '../../../src/upstream/redirect.ts'
 import { type FakeAnswer, fakeRequest, FakeSend } from '../../support/fake-send.ts'
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import type { UpstreamError } from '../../../src/upstream/error.ts'
+import type { UpstreamError } from '../../../src/oci/upstream-error.ts'
 import { networkError } from '../../../src/upstream/network-error.ts'
 import { retrying, type RetryPolicy } from '../../../src/upstream/retry.ts'
 import { type FakeAnswer, fakeRequest, FakeSend } from '../../support/fake-send.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { IdentityToken, PasswordCredentials } from '../../../src/upstream/credentials.ts'
-import { UpstreamError } from '../../../src/upstream/error.ts'
+import { UpstreamError } from '../../../src/oci/upstream-error.ts'
 import { type TokenRequest, TokenSource } from '../../../src/upstream/token-source.ts'
 import { type FakeAnswer, FakeSend } from '../../support/fake-send.ts'
 import { FakeTimer } from '../../support/fake-timer.ts'

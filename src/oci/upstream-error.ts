@@ -22,6 +22,12 @@ export type UpstreamProblem =
   | 'redirect'
   /** What it sent is not what was asked for: a wrong digest, no JSON, too large. */
   | 'content'
+  /** It was not asked: its address is one that this registry must not reach. */
+  | 'address'
+  /** It was not asked: it failed or refused too often just now, or said when to come back. */
+  | 'suspended'
+  /** It was not asked: the registry is set to be offline. */
+  | 'offline'
 
 export interface UpstreamErrorOptions {
   readonly host: string

@@ -1,0 +1,105 @@
+/**
+ * Makes the configuration from settings that have been read and the files that they name; nothing is
+ * checked here any more.
+ */
+import type { Config, RegistryProxies, RegistryProxy, TlsConfig, User } from './config.ts'
+import { formatHostPort } from './host-port.ts'
+import type { KeyPath } from './layer.ts'
+import type { Settings } from './schema.ts'
+import { Secret } from './secret.ts'
+
+/** What files that settings name hold, by the paths under which `FileSettings` has it. */
+export type FileContents = (path: KeyPath) => string | undefined
+
+export function makeConfig(
+  settings: Settings,
+  contents: FileContents,
+  files: readonly string[],
+): Config {
+  const bind = settings.bind
+  const [first = formatHostPort(bind), ...others] = settings.hostname
+  return Object.freeze({
+    bind,
+    dataDir: settings.data_dir,
+    hostnames: [first, ...others] as const,
+    ...tlsConfig(settings, contents),
+    auth: {
+      anonymousPull: settings.auth.anonymous_pull,
+      ...user(settings.auth.user, settings.auth.password, contents(['auth'])),
+    },
+    cors: settings.cors,
+    logLevel: settings.log_level,
+    logFormat: settings.log_format,
+    trustedProxies: settings.trusted_proxies,
+    uploadIdleSeconds: settings.uploads.idle_timeout,
+    shutdownGraceSeconds: settings.shutdown_grace,
+    registryProxies: registryProxies(settings, contents),
+    ...(settings.image_validation && { imageValidation: settings.image_validation }),
+    files,
+  })
+}
+
+function tlsConfig({ tls }: Settings, contents: FileContents): { tls?: TlsConfig } {
+  const [cert, key] = [contents(['tls', 'cert']), contents(['tls', 'key'])]
+  if (tls === undefined || cert === undefined || key === undefined) return {}
+  return { tls: { certFile: tls.cert, keyFile: tls.key, cert, key: new Secret(key) } }
+}
+
+function user(
+  name: string | undefined,
+  password: string | undefined,
+  fromFile: string | undefined,
+): { user?: User } {
+  const value = fromFile ?? password
+  return name === undefined || value === undefined
+    ? {}
+    : { user: { name, password: new Secret(value) } }
+}
+
+function registryProxies(
+  { registry_proxies: section }: Settings,
+  contents: FileContents,
+): RegistryProxies {
+  return {
+    offline: section.offline,
+    ...given('maxSizeBytes', section.max_size),
+    tagTtlSeconds: section.tag_ttl,
+    unknownTtlSeconds: section.unknown_ttl,
+    ...given('defaultUpstream', section.default_upstream),
+    allowUnlisted: section.allow_unlisted,
+    prefetch: section.prefetch,
+    registries: section.registries.map((entry, index) =>
+      registryProxy(entry, (path) => contents(['registry_proxies', 'registries', index, ...path])),
+    ),
+  }
+}
+
+function registryProxy(
+  entry: Settings['registry_proxies']['registries'][number],
+  contents: FileContents,
+): RegistryProxy {
+  const [cert, key] = [contents(['client_cert_file']), contents(['client_key_file'])]
+  const hasPair = cert !== undefined && key !== undefined
+  return {
+    host: entry.host,
+    ...(entry.path_prefix && { pathPrefix: entry.path_prefix }),
+    ...user(entry.username ?? contents(['username']), entry.password, contents([])),
+    insecure: entry.insecure,
+    skipVerify: entry.skip_verify,
+    ...given('ca', contents(['ca_file'])),
+    ...given('clientCertificate', hasPair ? { cert, key: new Secret(key) } : undefined),
+    endpoints: entry.endpoints,
+    ...given('connectTimeoutSeconds', entry.connect_timeout),
+    ...given('headersTimeoutSeconds', entry.headers_timeout),
+    ...given('maxConnections', entry.max_connections),
+    ...given('requestsPerSecond', entry.requests_per_second),
+  }
+}
+
+/** The property, unless there is no value for it. */
+function given<Key extends string, Value>(
+  key: Key,
+  value: Value | undefined,
+): { readonly [K in Key]?: Value } {
+  return (value === undefined ? {} : { [key]: value }) as { readonly [K in Key]?: Value }
+}

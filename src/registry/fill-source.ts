@@ -1,0 +1,46 @@
+/** Where the bytes of one blob come from, and what is common to all who take them from there. */
+import type { Digest } from '../oci/digest.ts'
+import type { RepositoryName } from '../oci/repository-name.ts'
+import { UpstreamError } from '../oci/upstream-error.ts'
+import type { UpstreamBlob } from './ports.ts'
+
+export interface FillSource {
+  /** Of the cached repository that gets the blob. */
+  readonly repository: RepositoryName
+  readonly host: string
+  readonly digest: Digest
+  /** Begins a transfer at a byte. */
+  open(offset: number, signal: AbortSignal): Promise<UpstreamBlob>
+}
+
+/** For an upstream that ignores ranges and begins again. */
+export async function* skip(
+  chunks: AsyncIterable<Uint8Array>,
+  count: number,
+): AsyncGenerator<Uint8Array> {
+  let left = count
+  for await (const chunk of chunks) {
+    if (left < chunk.length) yield left === 0 ? chunk : chunk.subarray(left)
+    left = Math.max(0, left - chunk.length)
+  }
+}
+
+/** Bytes beyond what was announced are not taken: the digest of the rest decides. */
+export async function* upTo(
+  chunks: AsyncIterable<Uint8Array>,
+  count: number,
+): AsyncGenerator<Uint8Array> {
+  let left = count
+  for await (const chunk of chunks) {
+    yield chunk.subarray(0, left)
+    left -= chunk.length
+    if (left <= 0) return
+  }
+}
+
+export function contentError(source: FillSource, problem: string): UpstreamError {
+  return new UpstreamError(`${source.host} cannot be used for blob ${source.digest}: ${problem}`, {
+    host: source.host,
+    problem: 'content',
+  })
+}

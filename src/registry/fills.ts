@@ -1,0 +1,237 @@
+/**
+ * Fetching blobs of upstreams: one transfer for each blob of a repository, however many clients ask
+ * for it. A transfer that breaks goes on from its last byte; only a wrong digest throws bytes away.
+ * Where bytes cannot be stored, each client gets a transfer of its own, and nothing is kept.
+ */
+import { randomUUID } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
+import { SingleFlight } from '../lib/single-flight.ts'
+import { digestAlgorithm, Digester } from '../oci/digest.ts'
+import { UpstreamError } from '../oci/upstream-error.ts'
+import { BlobFill } from './blob-fill.ts'
+import { contentError, type FillSource, skip, upTo } from './fill-source.ts'
+import type {
+  BlobReader,
+  ByteRange,
+  MetadataStore,
+  UploadId,
+  UploadReader,
+  UploadStore,
+  UpstreamBlob,
+} from './ports.ts'
+import type { Log } from './request-context.ts'
+import { readUncached } from './uncached-blob.ts'
+
+export interface FillSettings {
+  /** Bytes at the end of a blob that no client gets before all of it is verified. */
+  readonly heldBackBytes: number
+  /** Transfers in a row that bring no byte before the fill is given up. */
+  readonly fruitlessTriesMax: number
+  readonly retryDelaySeconds: number
+}
+
+interface Running {
+  readonly fill: BlobFill
+  readonly id: UploadId
+}
+
+interface Staged {
+  readonly id: UploadId
+  readonly reader: UploadReader
+}
+
+export class Fills implements AsyncDisposable {
+  readonly #metadata: MetadataStore
+  readonly #uploads: UploadStore
+  readonly #log: Log
+  readonly #settings: FillSettings
+  readonly #starting = new SingleFlight<string, Running>()
+  readonly #running = new Map<string, Running>()
+  readonly #ended = new Set<Promise<void>>()
+  readonly #stop = new AbortController()
+
+  constructor(
+    parts: { metadata: MetadataStore; uploads: UploadStore; log: Log },
+    settings: FillSettings,
+  ) {
+    this.#metadata = parts.metadata
+    this.#uploads = parts.uploads
+    this.#log = parts.log
+    this.#settings = settings
+  }
+
+  /** Transfers under way. */
+  get size(): number {
+    return this.#running.size
+  }
+
+  /**
+   * Joins the transfer of the blob, or begins one.
+   * @returns `joined` when it was under way already.
+   * @throws UpstreamError when it cannot be begun.
+   */
+  async open(source: FillSource): Promise<{ reader: BlobReader; joined: boolean }> {
+    const key = `${source.repository}@${source.digest}`
+    const known = this.#running.get(key)
+    const joined = known !== undefined || this.#starting.has(key)
+    const running = known ?? (await this.#starting.run(key, () => this.#start(key, source)))
+    return { reader: running.fill.openReader(), joined }
+  }
+
+  /** Breaks off what is under way. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort()
+    await Promise.all(this.#ended)
+  }
+
+  async #start(key: string, source: FillSource): Promise<Running> {
+    const { signal } = this.#stop
+    const blob = await source.open(0, signal)
+    const { size } = blob
+    if (size === undefined) {
+      await blob[Symbol.asyncDispose]()
+      throw contentError(source, 'it does not say how large the blob is')
+    }
+    let staged: Staged
+    try {
+      staged = await this.#stage()
+    } catch (error) {
+      await blob[Symbol.asyncDispose]()
+      return this.#unstaged(source, size, error as Error)
+    }
+    const running = { fill: this.#makeFill(source, size, staged.reader), id: staged.id }
+    this.#running.set(key, running)
+    const ended = this.#run(key, running, source, blob)
+    this.#ended.add(ended)
+    void ended.then(() => this.#ended.delete(ended))
+    return running
+  }
+
+  async #stage(): Promise<Staged> {
+    const id = randomUUID() as UploadId
+    // So that there is something to open before the first byte is here.
+    await this.#uploads.appendToUpload(id, 0, nothing(), { onBytes: () => undefined })
+    return { id, reader: await this.#uploads.openUpload(id) }
+  }
+
+  #unstaged(source: FillSource, size: number, error: Error): Running {
+    const { repository, digest } = source
+    this.#log.warn({ err: error, repository, digest }, 'a blob is passed on without caching it')
+    const fill = this.#makeFill(source, size, nothingStaged)
+    fill.fail(error)
+    return { fill, id: '' as UploadId }
+  }
+
+  #makeFill(source: FillSource, size: number, staged: UploadReader): BlobFill {
+    const { heldBackBytes } = this.#settings
+    const { signal } = this.#stop
+    const blob = { size, heldBackBytes, signal }
+    const uncached = (range: ByteRange): AsyncIterable<Uint8Array> =>
+      readUncached(source, blob, range)
+    return new BlobFill(size, { staged, uncached, heldBackBytes })
+  }
+
+  /** Never rejects: what goes wrong is told to whoever reads the fill. */
+  async #run(
+    key: string,
+    running: Running,
+    source: FillSource,
+    first: UpstreamBlob,
+  ): Promise<void> {
+    try {
+      await this.#fill(running, source, first)
+      this.#running.delete(key)
+    } catch (error) {
+      const { repository, digest } = source
+      // Nobody joins it any more: who asks from now on begins another one.
+      this.#running.delete(key)
+      running.fill.fail(error as Error)
+      await this.#uploads.deleteUpload(running.id).catch(() => undefined)
+      this.#log.warn({ err: error, repository, digest }, 'a blob could not be cached')
+    }
+    await running.fill.release().catch(() => undefined)
+  }
+
+  async #fill({ fill, id }: Running, source: FillSource, first: UpstreamBlob): Promise<void> {
+    const { repository, digest } = source
+    await this.#transfer({ fill, id }, source, first, new Digester(digestAlgorithm(digest)))
+    await this.#uploads.commitUpload(id, digest)
+    await this.#metadata.putBlob(repository, { digest, size: fill.size })
+    this.#log.info({ repository, digest, size: fill.size }, 'blob cached')
+  }
+
+  async #transfer(
+    { fill, id }: Running,
+    source: FillSource,
+    first: UpstreamBlob,
+    digester: Digester,
+  ): Promise<void> {
+    const { signal } = this.#stop
+    let open = async (): Promise<UpstreamBlob> => first
+    let fruitless = 0
+    for (;;) {
+      const before = fill.written
+      const failure = await this.#append({ fill, id }, source, open, digester)
+      if (fill.written === fill.size && failure === undefined) break
+      fruitless = fill.written > before ? 0 : fruitless + 1
+      if (fruitless > this.#settings.fruitlessTriesMax) {
+        throw failure ?? contentError(source, 'it ends transfers early, again and again')
+      }
+      await delay(this.#settings.retryDelaySeconds * 1000 * fruitless, undefined, { signal })
+      this.#log.info({ host: source.host, digest: source.digest, offset: fill.written }, 'resuming')
+      open = () => source.open(fill.written, signal)
+    }
+    if (!fill.isVerified) verify(fill, source, digester)
+  }
+
+  /** @returns what broke the transfer. @throws when the bytes are wrong or cannot be stored. */
+  async #append(
+    { fill, id }: Running,
+    source: FillSource,
+    open: () => Promise<UpstreamBlob>,
+    digester: Digester,
+  ): Promise<Error | undefined> {
+    const opened = await passingFailure(open)
+    if (opened instanceof UpstreamError) return opened
+    await using transfer = opened
+    const { written, size } = fill
+    if (transfer.offset > written || (transfer.size ?? size) !== size) {
+      throw contentError(source, 'it answers with other bytes than before')
+    }
+    const chunks = upTo(skip(transfer.chunks, written - transfer.offset), size - written)
+    const { error } = await this.#uploads.appendToUpload(id, written, chunks, {
+      onBytes: (bytes) => digester.update(bytes),
+      onWritten: (offset) => {
+        fill.advance(offset)
+        // Clients need not wait until the disk has it all.
+        if (offset === size) verify(fill, source, digester)
+      },
+    })
+    return error
+  }
+}
+
+/** @throws UpstreamError when the bytes are not those of the digest; nobody gets the last of them. */
+function verify(fill: BlobFill, source: FillSource, digester: Digester): void {
+  const actual = digester.digest()
+  if (actual !== source.digest) throw contentError(source, `its bytes have the digest ${actual}`)
+  fill.verify()
+}
+
+/** @returns a failure after which it makes sense to try again. */
+async function passingFailure<T>(work: () => Promise<T>): Promise<T | UpstreamError> {
+  try {
+    return await work()
+  } catch (error) {
+    if (error instanceof UpstreamError && error.retryable) return error
+    throw error
+  }
+}
+
+async function* nothing(): AsyncGenerator<Uint8Array> {}
+
+/** Of a blob that could not be staged at all. */
+const nothingStaged: UploadReader = {
+  read: nothing,
+  [Symbol.asyncDispose]: async () => undefined,
+}

@@ -1,0 +1,67 @@
+/**
+ * What a client is told when an upstream fails it: the one place where an UpstreamError becomes an
+ * OciError, and where it is decided whether an older copy may be served instead.
+ */
+import { parseEcrHost } from '../oci/ecr-host.ts'
+import { OciError, type OciErrorCode } from '../oci/errors.ts'
+import { UpstreamError } from '../oci/upstream-error.ts'
+
+/** An upstream that does not have it. */
+const unknownStatuses: readonly number[] = [400, 404, 410]
+/** An upstream that does not have it, or not for us: it does not tell which. */
+const definite: readonly number[] = [...unknownStatuses, 401, 403]
+
+/** Whether the upstream gave an answer about the content, rather than none. */
+export function isDefinite(error: unknown): boolean {
+  if (!(error instanceof UpstreamError)) return false
+  return error.problem === 'status' && definite.includes(error.status ?? 0)
+}
+
+/** Whether the upstream said that there is no such content; with other credentials there is none. */
+export function isUnknown(error: unknown): boolean {
+  return isDefinite(error) && unknownStatuses.includes((error as UpstreamError).status ?? 0)
+}
+
+/** @param unknown the code for content that is not there, or not for us. */
+export function translateUpstreamError(
+  error: unknown,
+  unknown: Extract<OciErrorCode, 'MANIFEST_UNKNOWN' | 'BLOB_UNKNOWN' | 'NAME_UNKNOWN'>,
+): unknown {
+  if (!(error instanceof UpstreamError)) return error
+  const { host, status, problem, retryAfterMs } = error
+  const message = reasonOf(error, host)
+  const detail = { upstream: host, ...(status !== undefined && { status }) }
+  if (problem === 'offline' || isDefinite(error) || isNoManifest(error)) {
+    return new OciError(unknown, { message: message + loginHint(error), detail, cause: error })
+  }
+  if (problem === 'address') return new OciError('DENIED', { message, detail, cause: error })
+  const retryAfter = Math.max(1, Math.ceil((retryAfterMs ?? 1000) / 1000))
+  const headers = { 'Retry-After': String(retryAfter) }
+  if (status === 429)
+    return new OciError('TOOMANYREQUESTS', { message, detail, headers, cause: error })
+  const timedOut = problem === 'timeout' ? 504 : 502
+  return new OciError('UNAVAILABLE', { status: timedOut, message, detail, headers, cause: error })
+}
+
+/** It has something of this name that cannot be served: docker's schema 1, for one. */
+function isNoManifest({ cause }: UpstreamError): boolean {
+  return cause instanceof OciError && cause.code === 'MANIFEST_INVALID'
+}
+
+/** What happened, in our words: what an upstream wrote is not passed on to other people. */
+export function reasonOf(error: unknown, host: string): string {
+  if (!(error instanceof UpstreamError)) return `${host} did not answer in time`
+  if (error.problem !== 'status') return error.message
+  return `${error.host} answered with status ${error.status}`
+}
+
+/** Private ECR registries take a password that lasts twelve hours, which somebody has to get. */
+function loginHint({ host, status }: UpstreamError): string {
+  const ecr = status === 401 || status === 403 ? parseEcrHost(host) : undefined
+  if (ecr === undefined) return ''
+  return (
+    '; this version does not log in to ECR by itself: list the host in registry_proxies.registries ' +
+    'with username AWS and, in password_file, what ' +
+    `"aws ecr get-login-password --region ${ecr.region}" prints`
+  )
+}

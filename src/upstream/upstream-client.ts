@@ -1,0 +1,114 @@
+/**
+ * One upstream as one entry reaches it: a registry client, asked only while the upstream is well and
+ * not faster than it may be. A client that is retired goes on with what it has begun.
+ */
+import { limits } from '../config/limits.ts'
+import { RegistryClient } from './client.ts'
+import { PasswordCredentials } from './credentials.ts'
+import type { Send } from './exchange.ts'
+import { siteRealm } from './realm.ts'
+import { RequestTurns } from './request-turns.ts'
+import { defaultRetryPolicy, type RetryPolicy } from './retry.ts'
+import { RoutedTransport, type RoutedTransportOptions } from './routed-transport.ts'
+import type { Timer } from './timer.ts'
+import type { UpstreamHealth } from './upstream-health.ts'
+import type { UpstreamEntry } from './upstream-settings.ts'
+
+/** Somebody waits: a second try soon, and for what says "later" the caller has other answers. */
+const retryPolicy: RetryPolicy = {
+  ...defaultRetryPolicy,
+  attempts: limits.upstreamPullAttemptsMax,
+  backoffMsMax: limits.upstreamPullBackoffMsMax,
+  retryAfterMsMax: limits.upstreamPullRetryAfterSecondsMax * 1000,
+  finalStatuses: [429],
+}
+
+export interface UpstreamClientOptions extends RoutedTransportOptions {
+  readonly health: UpstreamHealth
+  readonly timer: Timer
+  readonly random?: (() => number) | undefined
+  readonly hops: number
+}
+
+export class UpstreamClient {
+  readonly health: UpstreamHealth
+  readonly listed: boolean
+  readonly #client: RegistryClient
+  /** Questions and transfers under way. */
+  #uses = 0
+  #onUnused: (() => void) | undefined
+
+  constructor(options: UpstreamClientOptions) {
+    const { host, entry, timer, random, health } = options
+    this.health = health
+    this.listed = options.listed
+    const transport = new RoutedTransport(options)
+    this.#client = new RegistryClient({
+      registry: host,
+      transport: {
+        send: wellMannered(transport, options),
+        [Symbol.asyncDispose]: async () => await transport[Symbol.asyncDispose](),
+      },
+      schemes: [entry.insecure ? 'http' : 'https'],
+      credentials: credentialsOf(entry),
+      realmPolicy: siteRealm(entry.authHosts),
+      retryPolicy,
+      timer,
+      ...(random && { random }),
+    })
+  }
+
+  /** For who holds it. @throws UpstreamError `suspended` without asking, or what `work` throws. */
+  async ask<T>(work: (client: RegistryClient) => Promise<T>): Promise<T> {
+    return await this.health.run(async () => await work(this.#client))
+  }
+
+  /** Keeps a retired client's connections until what is returned is called. */
+  hold(): () => void {
+    this.#uses += 1
+    let isHeld = true
+    return () => {
+      if (!isHeld) return
+      isHeld = false
+      this.#uses -= 1
+      if (this.#uses === 0) this.#onUnused?.()
+    }
+  }
+
+  /** Resolves when nobody uses it any more; nobody new may. */
+  async retire(): Promise<void> {
+    const unused = Promise.withResolvers<void>()
+    this.#onUnused = unused.resolve
+    if (this.#uses === 0) unused.resolve()
+    await unused.promise
+    await this.close()
+  }
+
+  /** Cuts off what is still in flight. */
+  async close(): Promise<void> {
+    await this.#client[Symbol.asyncDispose]()
+  }
+}
+
+function wellMannered(transport: RoutedTransport, options: UpstreamClientOptions): Send {
+  const { entry, health, timer, hops } = options
+  const { requestsPerSecond } = entry
+  const turns = requestsPerSecond ? new RequestTurns(requestsPerSecond, timer) : undefined
+  return async (request) => {
+    if (!transport.isOwn(request.url)) {
+      const response = await transport.send(request)
+      health.observeLogin(request, response)
+      return response
+    }
+    await turns?.take(request.url.host, request.signal)
+    const headers = { ...request.headers, 'x-trow-hops': String(hops) }
+    const response = await transport.send({ ...request, headers })
+    health.observeLogin(request, response)
+    health.observeRateLimit(response)
+    return response
+  }
+}
+
+function credentialsOf({ user }: UpstreamEntry): PasswordCredentials | undefined {
+  return user && new PasswordCredentials(user.name, user.password.reveal())
+}

@@ -1,0 +1,189 @@
+/**
+ * All other registries, as the pull-through asks them: by the entry that a repository falls under,
+ * at each of its endpoints in turn until one has a definite answer, and not at all while offline.
+ * Public hosts without an entry are asked too, as far as the settings allow it.
+ */
+import { limits } from '../config/limits.ts'
+import type { Digest } from '../oci/digest.ts'
+import type { Reference } from '../oci/reference.ts'
+import type { Tag } from '../oci/tag.ts'
+import { UpstreamError } from '../oci/upstream-error.ts'
+import type {
+  BlobRecord,
+  ManifestRecord,
+  PageRequest,
+  Referrer,
+  Upstream,
+  UpstreamBlob,
+  UpstreamManifest,
+  UpstreamRepository,
+} from '../registry/ports.ts'
+import { notAsked, unlisted } from './address-guard.ts'
+import { canonicalSettings, chooseEntry } from './choose-entry.ts'
+import type { RegistryClient } from './client.ts'
+import { answerWithin } from './deadline.ts'
+import { heldBlob } from './held-blob.ts'
+import type { UpstreamManifest as FetchedManifest } from './manifest-answer.ts'
+import { passingStatuses } from './status-error.ts'
+import { readTagPage } from './tag-page.ts'
+import type { UpstreamClient } from './upstream-client.ts'
+import { UpstreamClients, type UpstreamParts } from './upstream-clients.ts'
+import type { UpstreamEntry, UpstreamSettings, UpstreamState } from './upstream-settings.ts'
+
+type Work<T> = (client: RegistryClient, signal: AbortSignal, held: UpstreamClient) => Promise<T>
+
+export class Upstreams implements Upstream, AsyncDisposable {
+  #settings: UpstreamSettings
+  readonly #clients: UpstreamClients
+
+  constructor(settings: UpstreamSettings, parts: UpstreamParts) {
+    this.#settings = canonicalSettings(settings)
+    this.#clients = new UpstreamClients(this.#settings.registries, parts)
+  }
+
+  /** What is under way goes on as it began. */
+  reload(settings: UpstreamSettings): void {
+    this.#settings = canonicalSettings(settings)
+    this.#clients.reload(this.#settings.registries)
+  }
+
+  /** Of the upstreams that were asked since they were last configured. */
+  states(): UpstreamState[] {
+    return this.#clients.states
+  }
+
+  async getManifest(
+    target: UpstreamRepository,
+    reference: Reference,
+    signal: AbortSignal,
+  ): Promise<UpstreamManifest> {
+    return await this.#ask(target, signal, async (client, signal) =>
+      withSize(await client.getManifest(target.repository, reference, signal)),
+    )
+  }
+
+  async headManifest(
+    target: UpstreamRepository,
+    reference: Reference,
+    signal: AbortSignal,
+  ): Promise<ManifestRecord & { readonly manifest?: UpstreamManifest }> {
+    return await this.#ask(target, signal, async (client, signal) => {
+      const { manifest, ...head } = await client.headManifest(target.repository, reference, signal)
+      return { ...head, ...(manifest && { manifest: withSize(manifest) }) }
+    })
+  }
+
+  async headBlob(
+    target: UpstreamRepository,
+    digest: Digest,
+    signal: AbortSignal,
+  ): Promise<BlobRecord> {
+    return await this.#ask(
+      target,
+      signal,
+      async (client, signal) => await client.headBlob(target.repository, digest, signal),
+    )
+  }
+
+  async getBlob(
+    target: UpstreamRepository,
+    digest: Digest,
+    offset: number,
+    signal: AbortSignal,
+  ): Promise<UpstreamBlob> {
+    return await this.#ask(target, signal, async (client, signal, held) =>
+      heldBlob(await client.getBlob(target.repository, digest, signal, offset), held.hold()),
+    )
+  }
+
+  async listTags(
+    target: UpstreamRepository,
+    page: PageRequest,
+    signal: AbortSignal,
+  ): Promise<{ entries: Tag[]; next?: string }> {
+    const entries = await this.#ask(
+      target,
+      signal,
+      async (client, signal) => await readTagPage(client, target, page, signal),
+    )
+    const last = entries.at(-1)
+    // A full page may be the last one; the one after it is empty then.
+    return { entries, ...(last !== undefined && entries.length === page.limit && { next: last }) }
+  }
+
+  async listReferrers(
+    target: UpstreamRepository,
+    subject: Digest,
+    signal: AbortSignal,
+  ): Promise<Referrer[]> {
+    return await this.#ask(
+      target,
+      signal,
+      async (client, signal) => await client.listReferrers(target.repository, subject, signal),
+    )
+  }
+
+  /** Cuts off what is still in flight. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#clients[Symbol.asyncDispose]()
+  }
+
+  async #ask<T>(target: UpstreamRepository, signal: AbortSignal, work: Work<T>): Promise<T> {
+    signal.throwIfAborted()
+    const { host } = target
+    if (this.#settings.offline) {
+      const problem = `${host} was not asked: registry_proxies.offline is set`
+      throw new UpstreamError(problem, { host, problem: 'offline' })
+    }
+    const chosen = chooseEntry(this.#settings, target)
+    if (chosen === undefined) {
+      throw notAsked(host, `${unlisted}, and registry_proxies.allow_unlisted does not allow it`)
+    }
+    const clients = this.#clients.find(target, chosen)
+    return await answerWithin(
+      answerSecondsOf(chosen.entry),
+      { host, signal },
+      async (signal) => await askInTurn(clients, signal, work),
+    )
+  }
+}
+
+async function askInTurn<T>(
+  clients: readonly UpstreamClient[],
+  signal: AbortSignal,
+  work: Work<T>,
+): Promise<T> {
+  // A reload must not take those away whose turn is still to come.
+  const releases = clients.map((client) => client.hold())
+  let failure: unknown
+  try {
+    for (const client of clients) {
+      try {
+        return await client.ask(async (registry) => await work(registry, signal, client))
+      } catch (error) {
+        failure = error
+        if (signal.aborted || !mayDoBetterElsewhere(error)) break
+      }
+    }
+  } finally {
+    for (const release of releases) release()
+  }
+  throw failure
+}
+
+/** An answer about the content is one for all endpoints; all else is a matter of one of them. */
+function mayDoBetterElsewhere(error: unknown): boolean {
+  if (!(error instanceof UpstreamError)) return false
+  return error.problem !== 'status' || passingStatuses.has(error.status ?? 0)
+}
+
+function answerSecondsOf({ connectTimeoutSeconds, headersTimeoutSeconds }: UpstreamEntry): number {
+  const asked =
+    (connectTimeoutSeconds ?? limits.upstreamPullConnectSecondsDefault) +
+    (headersTimeoutSeconds ?? limits.upstreamPullHeadersSecondsDefault)
+  return Math.max(limits.upstreamAnswerSecondsMax, asked)
+}
+
+function withSize(manifest: FetchedManifest): UpstreamManifest {
+  return { ...manifest, size: manifest.bytes.length }
+}
