@@ -1,5 +1,5 @@
 /** Queries about blobs: which content there is, and which repository has which of it. */
-import type { Transaction } from 'kysely'
+import type { DeleteResult as DeletedRows, Transaction } from 'kysely'
 import type { Digest } from '../../oci/digest.ts'
 import type { RepositoryName } from '../../oci/repository-name.ts'
 import type { BlobRecord, DeleteResult } from '../../registry/ports.ts'
@@ -71,19 +71,30 @@ export async function unlinkBlob(
   repository: RepositoryName,
   digest: Digest,
 ): Promise<DeleteResult> {
-  const repositoryId = await findRepositoryId(db, repository)
-  if (repositoryId === undefined) return { outcome: 'unknown' }
-  const by = await findReferringManifest(db, repositoryId, digest, 'blob')
-  if (by !== undefined) return { outcome: 'needed', by }
-  const deleted = await db
-    .deleteFrom('repository_blobs')
-    .where('repository_id', '=', repositoryId)
-    .where('digest', '=', digest)
-    .executeTakeFirst()
-  return { outcome: deleted.numDeletedRows > 0n ? 'deleted' : 'unknown' }
+  return deleteUnlessNeeded(db, { repository, digest, kind: 'blob' }, (repositoryId) =>
+    db
+      .deleteFrom('repository_blobs')
+      .where('repository_id', '=', repositoryId)
+      .where('digest', '=', digest)
+      .executeTakeFirst(),
+  )
 }
 
-export async function findReferringManifest(
+/** @param remove deletes the content of the repository that has this id. */
+export async function deleteUnlessNeeded(
+  db: Transaction<Schema>,
+  content: { repository: RepositoryName; digest: Digest; kind: 'blob' | 'manifest' },
+  remove: (repositoryId: number) => Promise<DeletedRows>,
+): Promise<DeleteResult> {
+  const repositoryId = await findRepositoryId(db, content.repository)
+  if (repositoryId === undefined) return { outcome: 'unknown' }
+  const by = await findReferringManifest(db, repositoryId, content.digest, content.kind)
+  if (by !== undefined) return { outcome: 'needed', by }
+  const { numDeletedRows } = await remove(repositoryId)
+  return { outcome: numDeletedRows > 0n ? 'deleted' : 'unknown' }
+}
+
+async function findReferringManifest(
   db: Executor,
   repositoryId: number,
   digest: Digest,

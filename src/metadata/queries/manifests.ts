@@ -12,7 +12,7 @@ import type {
   Referrer,
 } from '../../registry/ports.ts'
 import type { ReferenceKind, Schema } from '../schema.ts'
-import { findReferringManifest, insertContent, missingBlobs } from './blobs.ts'
+import { deleteUnlessNeeded, insertContent, missingBlobs } from './blobs.ts'
 import { ensureRepository, type Executor, findRepositoryId } from './repositories.ts'
 
 /** Rows per insert: SQLite binds at most 32,766 values to a statement. */
@@ -165,16 +165,13 @@ export async function deleteManifest(
   repository: RepositoryName,
   digest: Digest,
 ): Promise<DeleteResult> {
-  const repositoryId = await findRepositoryId(db, repository)
-  if (repositoryId === undefined) return { outcome: 'unknown' }
-  const by = await findReferringManifest(db, repositoryId, digest, 'manifest')
-  if (by !== undefined) return { outcome: 'needed', by }
-  const deleted = await db
-    .deleteFrom('manifests')
-    .where('repository_id', '=', repositoryId)
-    .where('digest', '=', digest)
-    .executeTakeFirst()
-  return { outcome: deleted.numDeletedRows > 0n ? 'deleted' : 'unknown' }
+  return deleteUnlessNeeded(db, { repository, digest, kind: 'manifest' }, (repositoryId) =>
+    db
+      .deleteFrom('manifests')
+      .where('repository_id', '=', repositoryId)
+      .where('digest', '=', digest)
+      .executeTakeFirst(),
+  )
 }
 
 export async function listTags(
