@@ -99,6 +99,7 @@ describe('a tag nobody asked for before', () => {
       return [...new Set(caches)]
     }
     assert.deepEqual(await pull(), ['MISS'])
+    for (const blob of image.blobs) await scene.kept(blob.digest)
     const { length } = scene.upstream.requests
     await scene.upstream[Symbol.asyncDispose]()
     assert.deepEqual(await pull(), ['HIT'])

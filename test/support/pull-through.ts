@@ -66,6 +66,11 @@ export class Scene implements AsyncDisposable {
     return this.registry.request('GET', this.path('blobs', digest), { headers })
   }
 
+  /** A client has all of a blob a moment before it is durably stored: this waits for that. */
+  async kept(digest: string): Promise<void> {
+    await this.registry.logged((line) => line.msg === 'blob cached' && line['digest'] === digest)
+  }
+
   /** The tags that are listed. */
   async tags(repository = 'app'): Promise<string[]> {
     const reply = await this.registry.request('GET', `${pathOf(this, repository)}/tags/list`)
