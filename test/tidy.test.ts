@@ -2,8 +2,8 @@
 // that tell all there is to tell, nothing unused, nothing that belongs to one machine.
 
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
-import { existsSync, readFileSync, statSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { existsSync, globSync, readFileSync, statSync } from 'node:fs'
 import { basename, dirname, join, relative } from 'node:path'
 import { describe, test } from 'node:test'
 import { limits } from '../src/config/limits.ts'
@@ -12,13 +12,19 @@ import { Metrics } from '../src/telemetry/metrics.ts'
 
 const root = join(import.meta.dirname, '..')
 
-function git(...args: string[]): string[] {
-  const output = execFileSync('git', ['-C', root, ...args, '-z'], { encoding: 'utf8' })
-  return output.split('\0').filter((path) => path !== '' && existsSync(join(root, path)))
+/** Files under version control, and those that are about to be; without git, all that are here. */
+function listFiles(): string[] {
+  const args = ['-C', root, 'ls-files', '--cached', '--others', '--exclude-standard', '-z']
+  const listed = spawnSync('git', args, { encoding: 'utf8' })
+  if (listed.status === 0) {
+    return listed.stdout.split('\0').filter((path) => path !== '' && existsSync(join(root, path)))
+  }
+  const ignored = ['node_modules/**', 'data/**', '.git/**']
+  const found = globSync(['**/*', '.*', '.ci/*'], { cwd: root, exclude: ignored })
+  return found.filter((path) => statSync(join(root, path)).isFile())
 }
 
-/** Files under version control, and those that are about to be. */
-const files = git('ls-files', '--cached', '--others', '--exclude-standard')
+const files = listFiles()
 const sources = files.filter((path) => path.startsWith('src/') && path.endsWith('.ts'))
 const textByPath = new Map<string, string>()
 

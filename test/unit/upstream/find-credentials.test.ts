@@ -139,7 +139,7 @@ describe('a credential helper', () => {
   const failures: [what: string, script: string, message: RegExp][] = [
     ['fails', 'echo secret; exit 3', /docker-credential-x failed for r\.example:5000$/],
     ['answers no JSON', 'echo secret', /docker-credential-x answered no JSON object$/],
-    ['answers endlessly', 'yes secret', /docker-credential-x cannot be run$/],
+    ['answers endlessly', 'while :; do echo secret; done', /docker-credential-x cannot be run$/],
   ]
   for (const [what, script, message] of failures) {
     test(`that ${what} is an error without its answer`, async () => {
