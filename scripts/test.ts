@@ -38,7 +38,7 @@ if (files.length === 0) {
 console.log(`running ${files.length} test files below ${relative(process.cwd(), root) || '.'}`)
 
 const counts = { passed: 0, failed: 0, skipped: 0 }
-const stream = run({ files, concurrency: true, timeout: 15 * 60_000, forceExit: true })
+const stream = run({ files, concurrency: true, timeout: 15 * 60_000 })
 stream.on('test:summary', (summary) => {
   // One summary for each file, and a last one for the whole run, which has no file.
   if (summary.file !== undefined) return
