@@ -7,6 +7,7 @@ import { LruCache } from '../lib/lru-cache.ts'
 import { SingleFlight } from '../lib/single-flight.ts'
 import type { Digest } from '../oci/digest.ts'
 import { OciError } from '../oci/errors.ts'
+import { formatProxiedName } from '../oci/proxied-name.ts'
 import { isDigestReference, type Reference } from '../oci/reference.ts'
 import type { RepositoryName } from '../oci/repository-name.ts'
 import type { Tag } from '../oci/tag.ts'
@@ -57,9 +58,9 @@ export interface PullThroughSettings {
   readonly referrersMax: number
 }
 
-/** The name that the content of an upstream's repository is kept under. */
-export function cachedName({ host, repository }: UpstreamRepository): RepositoryName {
-  return `f/${host}/${repository}` as RepositoryName
+/** The name that the content of an upstream's repository is kept under, and listed by. */
+export function cachedName(target: UpstreamRepository): RepositoryName {
+  return formatProxiedName(target)
 }
 
 export class PullThrough {

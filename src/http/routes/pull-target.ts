@@ -5,6 +5,7 @@
  */
 import { parseRegistryHost, parseRepositoryIn } from '../../oci/image-reference.ts'
 import { OciError } from '../../oci/errors.ts'
+import { isProxiedName, parseProxiedName } from '../../oci/proxied-name.ts'
 import { parseRepositoryName, type RepositoryName } from '../../oci/repository-name.ts'
 import type { UpstreamRepository } from '../../registry/ports.ts'
 import type { Exchange } from '../exchange.ts'
@@ -18,15 +19,13 @@ export type PullTarget =
       readonly namespace?: string
     }
 
-const proxiedPrefix = 'f/'
-
 /** @throws OciError NAME_INVALID */
 export function pullTargetOf(exchange: Exchange): PullTarget {
   const name = exchange.parameters['repository'] ?? ''
   const namespace = namespaceOf(exchange)
-  const isProxiedPath = name === 'f' || name.startsWith(proxiedPrefix)
+  const isProxiedPath = isProxiedName(name)
   if (namespace === undefined || isOwnName(exchange, namespace)) {
-    if (isProxiedPath) return { kind: 'proxied', target: parsePath(name) }
+    if (isProxiedPath) return { kind: 'proxied', target: parseProxiedName(name) }
     return { kind: 'local', repository: parseRepositoryName(name) }
   }
   if (isProxiedPath) {
@@ -48,18 +47,6 @@ function namespaceOf({ query }: Exchange): string | undefined {
   const [namespace, ...more] = query.getAll('ns')
   if (more.length > 0) throw invalid('the parameter ns was given more than once')
   return namespace
-}
-
-/**
- * `f/docker.io/library/nginx`. Where a client cannot write a colon into a path, `host_5000_` (as in
- * containerd's directories) or `host_5000` (which is a valid path to every client) stand for it.
- */
-function parsePath(name: string): UpstreamRepository {
-  const [, host = '', ...rest] = name.split('/')
-  if (host === '' || rest.length === 0) {
-    throw invalid('expected f/<registry>/<repository>, for example f/docker.io/library/nginx')
-  }
-  return parseTarget(host.replace(/_(\d{1,5})_?$/, ':$1'), rest.join('/'))
 }
 
 function parseTarget(host: string, repository: string): UpstreamRepository {
