@@ -11,8 +11,9 @@ import { formatProxiedName } from '../oci/proxied-name.ts'
 import { isDigestReference, type Reference } from '../oci/reference.ts'
 import type { RepositoryName } from '../oci/repository-name.ts'
 import type { Tag } from '../oci/tag.ts'
+import type { Pulled } from './cache-status.ts'
+import { CheckDeadline } from './check-deadline.ts'
 import type { Fills } from './fills.ts'
-import { cutPage, oneMore, type Page } from './listings.ts'
 import type { StoredManifest } from './manifest-cache.ts'
 import type { Manifests } from './manifests.ts'
 import type {
@@ -21,21 +22,15 @@ import type {
   BlobStore,
   Clock,
   MetadataStore,
-  PageRequest,
-  Referrer,
   Upstream,
   UpstreamRepository,
 } from './ports.ts'
 import type { RequestContext } from './request-context.ts'
-import { isDefinite, isUnknown, reasonOf, translateUpstreamError } from './upstream-failure.ts'
+import type { StaleCopies } from './stale-copies.ts'
+import { isUnknown, translateUpstreamError } from './upstream-failure.ts'
 
-export type CacheStatus = 'HIT' | 'MISS' | 'STALE' | 'COALESCED'
-
-export interface PulledManifest {
+export interface PulledManifest extends Pulled {
   readonly manifest: StoredManifest
-  readonly status: CacheStatus
-  /** What the client should know, of a stale copy. */
-  readonly warning?: string
 }
 
 interface Parts {
@@ -44,6 +39,7 @@ interface Parts {
   readonly metadata: MetadataStore
   readonly blobs: BlobStore
   readonly fills: Fills
+  readonly staleCopies: StaleCopies
   readonly clock: Clock
 }
 
@@ -55,7 +51,6 @@ export interface PullThroughSettings {
   /** How long an upstream may take to answer while there is a copy to serve instead. */
   readonly checkSecondsMax: number
   readonly rememberedMax: number
-  readonly referrersMax: number
 }
 
 /** The name that the content of an upstream's repository is kept under, and listed by. */
@@ -111,11 +106,12 @@ export class PullThrough {
     context: RequestContext,
     target: UpstreamRepository,
     digest: Digest,
-  ): Promise<BlobRecord> {
+  ): Promise<Pulled & { readonly blob: BlobRecord }> {
     const stored = await this.#findStored(target, digest)
-    if (stored !== undefined) return stored
+    if (stored !== undefined) return { blob: stored, status: 'HIT' }
     try {
-      return await this.#parts.upstream.headBlob(target, digest, context.signal)
+      const blob = await this.#parts.upstream.headBlob(target, digest, context.signal)
+      return { blob, status: 'MISS' }
     } catch (error) {
       throw translateUpstreamError(error, 'BLOB_UNKNOWN')
     }
@@ -125,7 +121,7 @@ export class PullThrough {
   async openBlob(
     target: UpstreamRepository,
     digest: Digest,
-  ): Promise<{ reader: BlobReader; status: CacheStatus }> {
+  ): Promise<Pulled & { readonly reader: BlobReader }> {
     const stored = await this.#findStored(target, digest)
     const reader = stored && (await this.#parts.blobs.openBlob(digest))
     if (reader !== undefined) return { reader, status: 'HIT' }
@@ -139,46 +135,6 @@ export class PullThrough {
       return { reader: filled.reader, status: filled.joined ? 'COALESCED' : 'MISS' }
     } catch (error) {
       throw translateUpstreamError(error, 'BLOB_UNKNOWN')
-    }
-  }
-
-  /** What the upstream lists; while it cannot be asked, the tags that are cached. */
-  async listTags(
-    context: RequestContext,
-    target: UpstreamRepository,
-    page: PageRequest,
-  ): Promise<Page<Tag>> {
-    try {
-      return await this.#parts.upstream.listTags(target, page, context.signal)
-    } catch (error) {
-      const cached = await this.#parts.metadata.listTags(cachedName(target), oneMore(page))
-      if (cached.length === 0 || isUnknown(error)) {
-        throw translateUpstreamError(error, 'NAME_UNKNOWN')
-      }
-      context.log.warn({ err: error, upstream: target.host }, 'listing the cached tags')
-      return cutPage(cached, page.limit, (tag) => tag)
-    }
-  }
-
-  /** All of them: upstreams' lists are short. While it cannot be asked, those that are cached. */
-  async listReferrers(
-    context: RequestContext,
-    target: UpstreamRepository,
-    subject: Digest,
-    artifactType: string | undefined,
-  ): Promise<Referrer[]> {
-    const { upstream, metadata } = this.#parts
-    try {
-      const all = await upstream.listReferrers(target, subject, context.signal)
-      return all.filter(
-        (referrer) => artifactType === undefined || referrer.artifactType === artifactType,
-      )
-    } catch (error) {
-      if (isDefinite(error)) return []
-      context.log.warn({ err: error, upstream: target.host }, 'listing the cached referrers')
-      const filter = artifactType === undefined ? {} : { artifactType }
-      const page = { limit: this.#settings.referrersMax, ...filter }
-      return metadata.listReferrers(cachedName(target), subject, page)
     }
   }
 
@@ -204,6 +160,7 @@ export class PullThrough {
     reference: Reference,
     cached: StoredManifest | undefined,
   ): Promise<PulledManifest> {
+    const { staleCopies } = this.#parts
     const key = `${cachedName(target)} ${reference}`
     try {
       this.#throwIfKnownUnknown(key)
@@ -212,17 +169,12 @@ export class PullThrough {
           ? await this.#fetch(context, target, reference)
           : await this.#revalidate(context, target, reference, cached)
       this.#checkedAt.set(key, this.#parts.clock.now())
+      staleCopies.end(target)
       return pulled
     } catch (error) {
       if (isUnknown(error)) this.#rememberUnknown(key, error)
       if (cached === undefined || isUnknown(error) || error instanceof OciError) throw error
-      const reason = reasonOf(error, target.host)
-      context.log.warn({ upstream: target.host, reference, reason }, 'serving the cached copy')
-      return {
-        manifest: cached,
-        status: 'STALE',
-        warning: `${reason}; this copy may be out of date`,
-      }
+      return { manifest: cached, ...staleCopies.serve(context, target, error, reference) }
     }
   }
 
@@ -273,7 +225,8 @@ export class PullThrough {
   ): Promise<PulledManifest> {
     const { upstream, manifests } = this.#parts
     const repository = cachedName(target)
-    const signal = AbortSignal.timeout(this.#settings.checkSecondsMax * 1000)
+    using deadline = new CheckDeadline(target.host, this.#settings.checkSecondsMax)
+    const { signal } = deadline
     const head = await upstream.headManifest(target, tag, signal)
     if (head.digest === cached.digest) return { manifest: cached, status: 'HIT' }
     const known = await manifests.findManifest(context, repository, head.digest)
