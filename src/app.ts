@@ -23,6 +23,7 @@ import { Listings } from './registry/listings.ts'
 import { Manifests } from './registry/manifests.ts'
 import { Mounts } from './registry/mounts.ts'
 import type { BlobStore, Clock, MetadataStore, UploadStore } from './registry/ports.ts'
+import { Prefetch } from './registry/prefetch.ts'
 import { ProxiedListings } from './registry/proxied-listings.ts'
 import { PullThrough, type PullThroughSettings } from './registry/pull-through.ts'
 import { StaleCopies } from './registry/stale-copies.ts'
@@ -198,8 +199,14 @@ function makePullThrough(
       },
     ),
   )
+  const prefetch = resources.use(
+    new Prefetch(
+      { log },
+      { transfersMax: limits.prefetchTransfersMax, waitingMax: limits.prefetchWaitingMax },
+    ),
+  )
   const staleCopies = new StaleCopies({ rememberedMax: limits.pullsRememberedMax })
-  const parts = { ...stores, upstream: upstreams, manifests, fills, staleCopies }
+  const parts = { ...stores, upstream: upstreams, manifests, fills, prefetch, staleCopies }
   return {
     pullThrough: new PullThrough(parts, pullThroughSettings(config)),
     proxiedListings: new ProxiedListings(parts, { referrersMax: limits.referrersPageEntriesMax }),
@@ -208,6 +215,7 @@ function makePullThrough(
 
 function pullThroughSettings({ registryProxies }: Config): PullThroughSettings {
   return {
+    prefetchesLayers: registryProxies.prefetch === 'layers',
     tagTtlSeconds: registryProxies.tagTtlSeconds,
     unknownTtlSeconds: registryProxies.unknownTtlSeconds,
     checkSecondsMax: limits.tagCheckSecondsMax,

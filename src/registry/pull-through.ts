@@ -7,12 +7,15 @@ import { LruCache } from '../lib/lru-cache.ts'
 import { SingleFlight } from '../lib/single-flight.ts'
 import type { Digest } from '../oci/digest.ts'
 import { OciError } from '../oci/errors.ts'
+import { parseManifest } from '../oci/manifest.ts'
+import { isIndexMediaType } from '../oci/media-type.ts'
 import { formatProxiedName } from '../oci/proxied-name.ts'
 import { isDigestReference, type Reference } from '../oci/reference.ts'
 import type { RepositoryName } from '../oci/repository-name.ts'
 import type { Tag } from '../oci/tag.ts'
 import type { Pulled } from './cache-status.ts'
 import { CheckDeadline } from './check-deadline.ts'
+import type { FillSource } from './fill-source.ts'
 import type { Fills } from './fills.ts'
 import type { StoredManifest } from './manifest-cache.ts'
 import type { Manifests } from './manifests.ts'
@@ -25,6 +28,7 @@ import type {
   Upstream,
   UpstreamRepository,
 } from './ports.ts'
+import type { Prefetch } from './prefetch.ts'
 import type { RequestContext } from './request-context.ts'
 import type { StaleCopies } from './stale-copies.ts'
 import { isUnknown, translateUpstreamError } from './upstream-failure.ts'
@@ -39,11 +43,14 @@ interface Parts {
   readonly metadata: MetadataStore
   readonly blobs: BlobStore
   readonly fills: Fills
+  readonly prefetch: Prefetch
   readonly staleCopies: StaleCopies
   readonly clock: Clock
 }
 
 export interface PullThroughSettings {
+  /** Whether layers are fetched as soon as a manifest names them. */
+  readonly prefetchesLayers: boolean
   /** A tag that was checked this recently is not checked again. */
   readonly tagTtlSeconds: number
   /** An upstream's "no such thing" holds this long. */
@@ -76,6 +83,7 @@ export class PullThrough {
 
   reload(settings: PullThroughSettings): void {
     this.#settings = settings
+    if (!settings.prefetchesLayers) this.#parts.prefetch.clear()
   }
 
   /** @throws OciError MANIFEST_UNKNOWN, TOOMANYREQUESTS, UNAVAILABLE (502, 504), DENIED */
@@ -126,16 +134,38 @@ export class PullThrough {
     const reader = stored && (await this.#parts.blobs.openBlob(digest))
     if (reader !== undefined) return { reader, status: 'HIT' }
     try {
-      const filled = await this.#parts.fills.open({
-        repository: cachedName(target),
-        host: target.host,
-        digest,
-        open: (offset, signal) => this.#parts.upstream.getBlob(target, digest, offset, signal),
-      })
+      const filled = await this.#parts.fills.open(this.#sourceOf(target, digest))
       return { reader: filled.reader, status: filled.joined ? 'COALESCED' : 'MISS' }
     } catch (error) {
       throw translateUpstreamError(error, 'BLOB_UNKNOWN')
     }
+  }
+
+  #sourceOf(target: UpstreamRepository, digest: Digest): FillSource {
+    return {
+      repository: cachedName(target),
+      host: target.host,
+      digest,
+      open: (offset, signal) => this.#parts.upstream.getBlob(target, digest, offset, signal),
+    }
+  }
+
+  /** Of an image: which of an index's images will be wanted, nobody knows yet. */
+  #prefetchLayers(target: UpstreamRepository, manifest: StoredManifest): void {
+    if (!this.#settings.prefetchesLayers || isIndexMediaType(manifest.mediaType)) return
+    const { blobs } = parseManifest(manifest.bytes, manifest.mediaType)
+    for (const { digest } of blobs) {
+      const name = `${cachedName(target)}@${digest}`
+      this.#parts.prefetch.add(name, () => this.#prefetchBlob(target, digest))
+    }
+  }
+
+  async #prefetchBlob(target: UpstreamRepository, digest: Digest): Promise<void> {
+    if ((await this.#findStored(target, digest)) !== undefined) return
+    const { reader, joined, ended } = await this.#parts.fills.open(this.#sourceOf(target, digest))
+    await reader[Symbol.asyncDispose]()
+    // One that a client has begun takes nobody's turn.
+    if (!joined) await ended
   }
 
   /** Bytes are only shared between repositories through an upstream that handed them out itself. */
@@ -200,7 +230,9 @@ export class PullThrough {
   ): Promise<StoredManifest> {
     const { manifests } = this.#parts
     try {
-      return await manifests.cacheManifest(context, cachedName(target), fetched, tags)
+      const kept = await manifests.cacheManifest(context, cachedName(target), fetched, tags)
+      this.#prefetchLayers(target, kept)
+      return kept
     } catch (error) {
       if (!(error instanceof OciError)) throw error
       if (error.code === 'STORAGE_FULL' || error.code === 'UNAVAILABLE') {
