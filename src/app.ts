@@ -214,7 +214,9 @@ function makePullThrough(
 }
 
 function pullThroughSettings({ registryProxies }: Config): PullThroughSettings {
+  const { defaultUpstream } = registryProxies
   return {
+    ...(defaultUpstream !== undefined && { defaultUpstream }),
     prefetchesLayers: registryProxies.prefetch === 'layers',
     tagTtlSeconds: registryProxies.tagTtlSeconds,
     unknownTtlSeconds: registryProxies.unknownTtlSeconds,

@@ -7,6 +7,7 @@ import { LruCache } from '../lib/lru-cache.ts'
 import { SingleFlight } from '../lib/single-flight.ts'
 import type { Digest } from '../oci/digest.ts'
 import { OciError } from '../oci/errors.ts'
+import { parseRepositoryIn, type RegistryHost } from '../oci/image-reference.ts'
 import { parseManifest } from '../oci/manifest.ts'
 import { isIndexMediaType } from '../oci/media-type.ts'
 import { formatProxiedName } from '../oci/proxied-name.ts'
@@ -49,6 +50,8 @@ interface Parts {
 }
 
 export interface PullThroughSettings {
+  /** Whose repositories are meant where no registry is named and this one has nothing. */
+  readonly defaultUpstream?: RegistryHost
   /** Whether layers are fetched as soon as a manifest names them. */
   readonly prefetchesLayers: boolean
   /** A tag that was checked this recently is not checked again. */
@@ -84,6 +87,16 @@ export class PullThrough {
   reload(settings: PullThroughSettings): void {
     this.#settings = settings
     if (!settings.prefetchesLayers) this.#parts.prefetch.clear()
+  }
+
+  /**
+   * The default upstream's repository, for a name that came without a registry.
+   * @returns undefined for what this registry has content of, and without a default upstream.
+   */
+  async findDefaultTarget(repository: RepositoryName): Promise<UpstreamRepository | undefined> {
+    const { defaultUpstream: host } = this.#settings
+    if (host === undefined || (await this.#parts.metadata.hasContent(repository))) return undefined
+    return { host, repository: parseRepositoryIn(host, repository) }
   }
 
   /** @throws OciError MANIFEST_UNKNOWN, TOOMANYREQUESTS, UNAVAILABLE (502, 504), DENIED */

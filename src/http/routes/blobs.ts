@@ -55,7 +55,7 @@ async function findBlob(
   digest: Digest,
 ): Promise<{ blob: BlobRecord; headers: Headers }> {
   const { context } = exchange
-  const pull = pullTargetOf(exchange)
+  const pull = await pullTargetOf(exchange, pullThrough)
   if (pull.kind === 'local') {
     return { blob: await blobs.getBlob(context, pull.repository, digest), headers: {} }
   }
@@ -69,7 +69,7 @@ async function openBlob(
   exchange: Exchange,
   digest: Digest,
 ): Promise<{ reader: BlobReader; headers: Headers }> {
-  const pull = pullTargetOf(exchange)
+  const pull = await pullTargetOf(exchange, pullThrough)
   if (pull.kind === 'local') {
     return { reader: await blobs.openBlob(exchange.context, pull.repository, digest), headers: {} }
   }

@@ -6,6 +6,7 @@ import type { Tag } from '../../oci/tag.ts'
 import type { Listings, Page, ReferrerDescriptor } from '../../registry/listings.ts'
 import type { PageRequest } from '../../registry/ports.ts'
 import type { ProxiedListings } from '../../registry/proxied-listings.ts'
+import type { PullThrough } from '../../registry/pull-through.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
 import type { Exchange, Route } from '../exchange.ts'
 import { linkToNext, parsePage } from '../pagination.ts'
@@ -16,6 +17,7 @@ import { pullTargetOf } from './pull-target.ts'
 interface Verbs {
   readonly listings: Listings
   readonly proxiedListings: ProxiedListings
+  readonly pullThrough: PullThrough
   readonly metrics: Metrics
 }
 
@@ -64,11 +66,11 @@ async function listTags(verbs: Verbs, exchange: Exchange): Promise<Reply> {
 }
 
 async function findTags(
-  { listings, proxiedListings, metrics }: Verbs,
+  { listings, proxiedListings, pullThrough, metrics }: Verbs,
   exchange: Exchange,
   request: PageRequest,
 ): Promise<Listed<Tag>> {
-  const pull = pullTargetOf(exchange)
+  const pull = await pullTargetOf(exchange, pullThrough)
   if (pull.kind === 'local') {
     return { page: await listings.listTags(pull.repository, request), headers: {} }
   }
@@ -112,11 +114,11 @@ async function listReferrers(verbs: Verbs, exchange: Exchange): Promise<Reply> {
 }
 
 async function findReferrers(
-  { listings, proxiedListings, metrics }: Verbs,
+  { listings, proxiedListings, pullThrough, metrics }: Verbs,
   exchange: Exchange,
   request: PageRequest & { readonly artifactType?: string },
 ): Promise<Listed<ReferrerDescriptor>> {
-  const pull = pullTargetOf(exchange)
+  const pull = await pullTargetOf(exchange, pullThrough)
   const subject = parseDigest(exchange.parameters['digest'] ?? '')
   if (pull.kind === 'local') {
     return { page: await listings.listReferrers(pull.repository, subject, request), headers: {} }

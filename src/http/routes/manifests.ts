@@ -66,7 +66,7 @@ async function pullManifest(
   reference: Reference,
 ): Promise<{ manifest: StoredManifest; headers: Record<string, string> }> {
   const { context } = exchange
-  const pull = pullTargetOf(exchange)
+  const pull = await pullTargetOf(exchange, pullThrough)
   if (pull.kind === 'local') {
     const manifest = await manifests.getManifest(context, pull.repository, reference)
     return { manifest, headers: {} }

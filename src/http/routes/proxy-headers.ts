@@ -23,14 +23,24 @@ export async function aboutUpstream<T>(pull: ProxiedTarget, work: Promise<T>): P
     return await work
   } catch (error) {
     if (!(error instanceof OciError)) throw error
-    const { code, message, detail, status } = error
+    const { code, detail, status } = error
     const headers = { ...error.headers, ...namespaceHeader(pull) }
+    const message = error.message + ownRegistryHint(pull)
     throw new OciError(code, { message, detail, status, headers, cause: error.cause })
   }
 }
 
 function namespaceHeader({ namespace }: ProxiedTarget): Record<string, string> {
   return namespace === undefined ? {} : { 'OCI-Namespace': namespace }
+}
+
+/** Nobody who means a repository of this registry is to wonder why another one is blamed. */
+function ownRegistryHint({ target, unqualified }: ProxiedTarget): string {
+  if (unqualified === undefined) return ''
+  return (
+    `; it was asked because this registry itself has nothing in ${unqualified} ` +
+    `and registry_proxies.default_upstream is ${target.host}`
+  )
 }
 
 /** Long or odd text has no place in a header (RFC 9110, 5.6.4). */
