@@ -23,7 +23,10 @@ import { Listings } from './registry/listings.ts'
 import { Manifests } from './registry/manifests.ts'
 import { Mounts } from './registry/mounts.ts'
 import type { BlobStore, Clock, MetadataStore, UploadStore } from './registry/ports.ts'
+import { Prefetch } from './registry/prefetch.ts'
+import { ProxiedListings } from './registry/proxied-listings.ts'
 import { PullThrough, type PullThroughSettings } from './registry/pull-through.ts'
+import { StaleCopies } from './registry/stale-copies.ts'
 import { UploadExpiry } from './registry/upload-expiry.ts'
 import { Uploads } from './registry/uploads.ts'
 import { FilesystemBlobStore } from './storage/filesystem/blob-store.ts'
@@ -154,13 +157,14 @@ async function serve(
     cacheEntriesMax: limits.manifestCacheEntriesMax,
     cacheBytesMax: limits.manifestCacheBytesMax,
   })
-  const pullThrough = makePullThrough(foundation, manifests)
+  const { pullThrough, proxiedListings } = makePullThrough(foundation, manifests)
   const verbs = {
     blobs: new Blobs(stores),
     uploads,
     mounts: new Mounts(stores, { candidatesMax: limits.mountCandidatesMax }),
     manifests,
     pullThrough,
+    proxiedListings,
     listings: new Listings(metadata, { referrersBytesMax: limits.referrersPageBytesMax }),
     health,
     authenticator,
@@ -180,7 +184,10 @@ async function serve(
   return { address, listener, dispatcher, pullThrough, health, expiry }
 }
 
-function makePullThrough(foundation: Foundation, manifests: Manifests): PullThrough {
+function makePullThrough(
+  foundation: Foundation,
+  manifests: Manifests,
+): { pullThrough: PullThrough; proxiedListings: ProxiedListings } {
   const { config, log, stores, upstreams, resources } = foundation
   const fills = resources.use(
     new Fills(
@@ -192,17 +199,29 @@ function makePullThrough(foundation: Foundation, manifests: Manifests): PullThro
       },
     ),
   )
-  const parts = { ...stores, upstream: upstreams, manifests, fills }
-  return new PullThrough(parts, pullThroughSettings(config))
+  const prefetch = resources.use(
+    new Prefetch(
+      { log },
+      { transfersMax: limits.prefetchTransfersMax, waitingMax: limits.prefetchWaitingMax },
+    ),
+  )
+  const staleCopies = new StaleCopies({ rememberedMax: limits.pullsRememberedMax })
+  const parts = { ...stores, upstream: upstreams, manifests, fills, prefetch, staleCopies }
+  return {
+    pullThrough: new PullThrough(parts, pullThroughSettings(config)),
+    proxiedListings: new ProxiedListings(parts, { referrersMax: limits.referrersPageEntriesMax }),
+  }
 }
 
 function pullThroughSettings({ registryProxies }: Config): PullThroughSettings {
+  const { defaultUpstream } = registryProxies
   return {
+    ...(defaultUpstream !== undefined && { defaultUpstream }),
+    prefetchesLayers: registryProxies.prefetch === 'layers',
     tagTtlSeconds: registryProxies.tagTtlSeconds,
     unknownTtlSeconds: registryProxies.unknownTtlSeconds,
     checkSecondsMax: limits.tagCheckSecondsMax,
     rememberedMax: limits.pullsRememberedMax,
-    referrersMax: limits.referrersPageEntriesMax,
   }
 }
 

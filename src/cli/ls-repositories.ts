@@ -51,11 +51,14 @@ async function countTags(
     if (!(error instanceof UpstreamError)) throw error
     // Distribution answers 404 for a repository whose content was deleted and keeps its name.
     if (error.status === 404) return { name, tags: 0 }
-    if (error.status !== 401 && error.status !== 403) throw error
+    if (!statusesOfOne.has(error.status ?? 0)) throw error
     return { name, error: error.message }
   }
   return { name, tags }
 }
+
+/** One that we may not see, or of a registry behind this one that cannot be asked. */
+const statusesOfOne = new Set([401, 403, 502, 504])
 
 const repositoryColumns = {
   titles: ['REPOSITORY', 'TAGS'],

@@ -56,6 +56,10 @@ export const limits = {
   fillRetryDelaySeconds: 0.5,
   /** How long an upstream may take to answer while there is a copy to serve in its place. */
   tagCheckSecondsMax: 4,
+  /** Layers that nobody has asked for yet, fetched at a time: they must leave room for the others. */
+  prefetchTransfersMax: 4,
+  /** Layers that wait for that; hundreds of images are being pulled when there are more. */
+  prefetchWaitingMax: 2_000,
   /** Upstreams with metrics of their own; the others are counted together. */
   upstreamLabelsMax: 100,
   /** Tags whose last check, and refusals whose reason, are remembered. */

@@ -5,6 +5,7 @@ import type { Health } from '../registry/health.ts'
 import type { Listings } from '../registry/listings.ts'
 import type { Manifests } from '../registry/manifests.ts'
 import type { Mounts } from '../registry/mounts.ts'
+import type { ProxiedListings } from '../registry/proxied-listings.ts'
 import type { PullThrough } from '../registry/pull-through.ts'
 import type { Uploads } from '../registry/uploads.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
@@ -25,6 +26,7 @@ export interface Verbs {
   readonly manifests: Manifests
   readonly listings: Listings
   readonly pullThrough: PullThrough
+  readonly proxiedListings: ProxiedListings
   readonly health: Health
   readonly authenticator: Authenticator
   readonly metrics: Metrics

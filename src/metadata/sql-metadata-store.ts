@@ -48,6 +48,10 @@ export class SqlMetadataStore implements MetadataStore {
     return id !== undefined
   }
 
+  hasContent(repository: RepositoryName): Promise<boolean> {
+    return repositories.hasContent(this.#databases.reads, repository)
+  }
+
   listRepositories(page: PageRequest): Promise<RepositoryName[]> {
     return repositories.listRepositories(this.#databases.reads, page)
   }

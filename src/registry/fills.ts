@@ -30,9 +30,21 @@ export interface FillSettings {
   readonly retryDelaySeconds: number
 }
 
-interface Running {
+interface Filling {
   readonly fill: BlobFill
   readonly id: UploadId
+}
+
+interface Running extends Filling {
+  /** Resolves when it is over, whether or not the blob is kept. */
+  readonly ended: Promise<void>
+}
+
+export interface OpenedFill {
+  readonly reader: BlobReader
+  /** Whether it was under way already. */
+  readonly joined: boolean
+  readonly ended: Promise<void>
 }
 
 interface Staged {
@@ -47,7 +59,8 @@ export class Fills implements AsyncDisposable {
   readonly #settings: FillSettings
   readonly #starting = new SingleFlight<string, Running>()
   readonly #running = new Map<string, Running>()
-  readonly #ended = new Set<Promise<void>>()
+  /** What must end before the stores are closed. */
+  readonly #underWay = new Set<Promise<unknown>>()
   readonly #stop = new AbortController()
 
   constructor(
@@ -67,21 +80,29 @@ export class Fills implements AsyncDisposable {
 
   /**
    * Joins the transfer of the blob, or begins one.
-   * @returns `joined` when it was under way already.
    * @throws UpstreamError when it cannot be begun.
    */
-  async open(source: FillSource): Promise<{ reader: BlobReader; joined: boolean }> {
+  async open(source: FillSource): Promise<OpenedFill> {
     const key = `${source.repository}@${source.digest}`
     const known = this.#running.get(key)
     const joined = known !== undefined || this.#starting.has(key)
-    const running = known ?? (await this.#starting.run(key, () => this.#start(key, source)))
-    return { reader: running.fill.openReader(), joined }
+    const start = () => this.#track(this.#start(key, source))
+    const running = known ?? (await this.#starting.run(key, start))
+    return { reader: running.fill.openReader(), joined, ended: running.ended }
   }
 
   /** Breaks off what is under way. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort()
-    await Promise.all(this.#ended)
+    // One that is just beginning ends as soon as it has begun.
+    while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay)
+  }
+
+  #track<T>(work: Promise<T>): Promise<T> {
+    this.#underWay.add(work)
+    const forget = (): void => void this.#underWay.delete(work)
+    work.then(forget, forget)
+    return work
   }
 
   async #start(key: string, source: FillSource): Promise<Running> {
@@ -99,11 +120,10 @@ export class Fills implements AsyncDisposable {
       await blob[Symbol.asyncDispose]()
       return this.#unstaged(source, size, error as Error)
     }
-    const running = { fill: this.#makeFill(source, size, staged.reader), id: staged.id }
+    const filling = { fill: this.#makeFill(source, size, staged.reader), id: staged.id }
+    const ended = this.#track(this.#run(key, filling, source, blob))
+    const running = { ...filling, ended }
     this.#running.set(key, running)
-    const ended = this.#run(key, running, source, blob)
-    this.#ended.add(ended)
-    void ended.then(() => this.#ended.delete(ended))
     return running
   }
 
@@ -119,7 +139,7 @@ export class Fills implements AsyncDisposable {
     this.#log.warn({ err: error, repository, digest }, 'a blob is passed on without caching it')
     const fill = this.#makeFill(source, size, nothingStaged)
     fill.fail(error)
-    return { fill, id: '' as UploadId }
+    return { fill, id: '' as UploadId, ended: Promise.resolve() }
   }
 
   #makeFill(source: FillSource, size: number, staged: UploadReader): BlobFill {
@@ -134,25 +154,25 @@ export class Fills implements AsyncDisposable {
   /** Never rejects: what goes wrong is told to whoever reads the fill. */
   async #run(
     key: string,
-    running: Running,
+    filling: Filling,
     source: FillSource,
     first: UpstreamBlob,
   ): Promise<void> {
     try {
-      await this.#fill(running, source, first)
+      await this.#fill(filling, source, first)
       this.#running.delete(key)
     } catch (error) {
       const { repository, digest } = source
       // Nobody joins it any more: who asks from now on begins another one.
       this.#running.delete(key)
-      running.fill.fail(error as Error)
-      await this.#uploads.deleteUpload(running.id).catch(() => undefined)
+      filling.fill.fail(error as Error)
+      await this.#uploads.deleteUpload(filling.id).catch(() => undefined)
       this.#log.warn({ err: error, repository, digest }, 'a blob could not be cached')
     }
-    await running.fill.release().catch(() => undefined)
+    await filling.fill.release().catch(() => undefined)
   }
 
-  async #fill({ fill, id }: Running, source: FillSource, first: UpstreamBlob): Promise<void> {
+  async #fill({ fill, id }: Filling, source: FillSource, first: UpstreamBlob): Promise<void> {
     const { repository, digest } = source
     await this.#transfer({ fill, id }, source, first, new Digester(digestAlgorithm(digest)))
     await this.#uploads.commitUpload(id, digest)
@@ -161,7 +181,7 @@ export class Fills implements AsyncDisposable {
   }
 
   async #transfer(
-    { fill, id }: Running,
+    { fill, id }: Filling,
     source: FillSource,
     first: UpstreamBlob,
     digester: Digester,
@@ -186,7 +206,7 @@ export class Fills implements AsyncDisposable {
 
   /** @returns what broke the transfer. @throws when the bytes are wrong or cannot be stored. */
   async #append(
-    { fill, id }: Running,
+    { fill, id }: Filling,
     source: FillSource,
     open: () => Promise<UpstreamBlob>,
     digester: Digester,

@@ -209,6 +209,8 @@ export interface MetadataStore {
   check(): Promise<void>
 
   hasRepository(repository: RepositoryName): Promise<boolean>
+  /** Whether the repository holds a manifest or a blob, and not only its name. */
+  hasContent(repository: RepositoryName): Promise<boolean>
   /** Repositories that hold a manifest. */
   listRepositories(page: PageRequest): Promise<RepositoryName[]>
 

@@ -7,11 +7,17 @@ import { LruCache } from '../lib/lru-cache.ts'
 import { SingleFlight } from '../lib/single-flight.ts'
 import type { Digest } from '../oci/digest.ts'
 import { OciError } from '../oci/errors.ts'
+import { parseRepositoryIn, type RegistryHost } from '../oci/image-reference.ts'
+import { parseManifest } from '../oci/manifest.ts'
+import { isIndexMediaType } from '../oci/media-type.ts'
+import { formatProxiedName } from '../oci/proxied-name.ts'
 import { isDigestReference, type Reference } from '../oci/reference.ts'
 import type { RepositoryName } from '../oci/repository-name.ts'
 import type { Tag } from '../oci/tag.ts'
+import type { Pulled } from './cache-status.ts'
+import { CheckDeadline } from './check-deadline.ts'
+import type { FillSource } from './fill-source.ts'
 import type { Fills } from './fills.ts'
-import { cutPage, oneMore, type Page } from './listings.ts'
 import type { StoredManifest } from './manifest-cache.ts'
 import type { Manifests } from './manifests.ts'
 import type {
@@ -20,21 +26,16 @@ import type {
   BlobStore,
   Clock,
   MetadataStore,
-  PageRequest,
-  Referrer,
   Upstream,
   UpstreamRepository,
 } from './ports.ts'
+import type { Prefetch } from './prefetch.ts'
 import type { RequestContext } from './request-context.ts'
-import { isDefinite, isUnknown, reasonOf, translateUpstreamError } from './upstream-failure.ts'
+import type { StaleCopies } from './stale-copies.ts'
+import { isUnknown, translateUpstreamError } from './upstream-failure.ts'
 
-export type CacheStatus = 'HIT' | 'MISS' | 'STALE' | 'COALESCED'
-
-export interface PulledManifest {
+export interface PulledManifest extends Pulled {
   readonly manifest: StoredManifest
-  readonly status: CacheStatus
-  /** What the client should know, of a stale copy. */
-  readonly warning?: string
 }
 
 interface Parts {
@@ -43,10 +44,16 @@ interface Parts {
   readonly metadata: MetadataStore
   readonly blobs: BlobStore
   readonly fills: Fills
+  readonly prefetch: Prefetch
+  readonly staleCopies: StaleCopies
   readonly clock: Clock
 }
 
 export interface PullThroughSettings {
+  /** Whose repositories are meant where no registry is named and this one has nothing. */
+  readonly defaultUpstream?: RegistryHost
+  /** Whether layers are fetched as soon as a manifest names them. */
+  readonly prefetchesLayers: boolean
   /** A tag that was checked this recently is not checked again. */
   readonly tagTtlSeconds: number
   /** An upstream's "no such thing" holds this long. */
@@ -54,12 +61,11 @@ export interface PullThroughSettings {
   /** How long an upstream may take to answer while there is a copy to serve instead. */
   readonly checkSecondsMax: number
   readonly rememberedMax: number
-  readonly referrersMax: number
 }
 
-/** The name that the content of an upstream's repository is kept under. */
-export function cachedName({ host, repository }: UpstreamRepository): RepositoryName {
-  return `f/${host}/${repository}` as RepositoryName
+/** The name that the content of an upstream's repository is kept under, and listed by. */
+export function cachedName(target: UpstreamRepository): RepositoryName {
+  return formatProxiedName(target)
 }
 
 export class PullThrough {
@@ -80,6 +86,17 @@ export class PullThrough {
 
   reload(settings: PullThroughSettings): void {
     this.#settings = settings
+    if (!settings.prefetchesLayers) this.#parts.prefetch.clear()
+  }
+
+  /**
+   * The default upstream's repository, for a name that came without a registry.
+   * @returns undefined for what this registry has content of, and without a default upstream.
+   */
+  async findDefaultTarget(repository: RepositoryName): Promise<UpstreamRepository | undefined> {
+    const { defaultUpstream: host } = this.#settings
+    if (host === undefined || (await this.#parts.metadata.hasContent(repository))) return undefined
+    return { host, repository: parseRepositoryIn(host, repository) }
   }
 
   /** @throws OciError MANIFEST_UNKNOWN, TOOMANYREQUESTS, UNAVAILABLE (502, 504), DENIED */
@@ -110,11 +127,12 @@ export class PullThrough {
     context: RequestContext,
     target: UpstreamRepository,
     digest: Digest,
-  ): Promise<BlobRecord> {
+  ): Promise<Pulled & { readonly blob: BlobRecord }> {
     const stored = await this.#findStored(target, digest)
-    if (stored !== undefined) return stored
+    if (stored !== undefined) return { blob: stored, status: 'HIT' }
     try {
-      return await this.#parts.upstream.headBlob(target, digest, context.signal)
+      const blob = await this.#parts.upstream.headBlob(target, digest, context.signal)
+      return { blob, status: 'MISS' }
     } catch (error) {
       throw translateUpstreamError(error, 'BLOB_UNKNOWN')
     }
@@ -124,61 +142,43 @@ export class PullThrough {
   async openBlob(
     target: UpstreamRepository,
     digest: Digest,
-  ): Promise<{ reader: BlobReader; status: CacheStatus }> {
+  ): Promise<Pulled & { readonly reader: BlobReader }> {
     const stored = await this.#findStored(target, digest)
     const reader = stored && (await this.#parts.blobs.openBlob(digest))
     if (reader !== undefined) return { reader, status: 'HIT' }
     try {
-      const filled = await this.#parts.fills.open({
-        repository: cachedName(target),
-        host: target.host,
-        digest,
-        open: (offset, signal) => this.#parts.upstream.getBlob(target, digest, offset, signal),
-      })
+      const filled = await this.#parts.fills.open(this.#sourceOf(target, digest))
       return { reader: filled.reader, status: filled.joined ? 'COALESCED' : 'MISS' }
     } catch (error) {
       throw translateUpstreamError(error, 'BLOB_UNKNOWN')
     }
   }
 
-  /** What the upstream lists; while it cannot be asked, the tags that are cached. */
-  async listTags(
-    context: RequestContext,
-    target: UpstreamRepository,
-    page: PageRequest,
-  ): Promise<Page<Tag>> {
-    try {
-      return await this.#parts.upstream.listTags(target, page, context.signal)
-    } catch (error) {
-      const cached = await this.#parts.metadata.listTags(cachedName(target), oneMore(page))
-      if (cached.length === 0 || isUnknown(error)) {
-        throw translateUpstreamError(error, 'NAME_UNKNOWN')
-      }
-      context.log.warn({ err: error, upstream: target.host }, 'listing the cached tags')
-      return cutPage(cached, page.limit, (tag) => tag)
+  #sourceOf(target: UpstreamRepository, digest: Digest): FillSource {
+    return {
+      repository: cachedName(target),
+      host: target.host,
+      digest,
+      open: (offset, signal) => this.#parts.upstream.getBlob(target, digest, offset, signal),
     }
   }
 
-  /** All of them: upstreams' lists are short. While it cannot be asked, those that are cached. */
-  async listReferrers(
-    context: RequestContext,
-    target: UpstreamRepository,
-    subject: Digest,
-    artifactType: string | undefined,
-  ): Promise<Referrer[]> {
-    const { upstream, metadata } = this.#parts
-    try {
-      const all = await upstream.listReferrers(target, subject, context.signal)
-      return all.filter(
-        (referrer) => artifactType === undefined || referrer.artifactType === artifactType,
-      )
-    } catch (error) {
-      if (isDefinite(error)) return []
-      context.log.warn({ err: error, upstream: target.host }, 'listing the cached referrers')
-      const filter = artifactType === undefined ? {} : { artifactType }
-      const page = { limit: this.#settings.referrersMax, ...filter }
-      return metadata.listReferrers(cachedName(target), subject, page)
+  /** Of an image: which of an index's images will be wanted, nobody knows yet. */
+  #prefetchLayers(target: UpstreamRepository, manifest: StoredManifest): void {
+    if (!this.#settings.prefetchesLayers || isIndexMediaType(manifest.mediaType)) return
+    const { blobs } = parseManifest(manifest.bytes, manifest.mediaType)
+    for (const { digest } of blobs) {
+      const name = `${cachedName(target)}@${digest}`
+      this.#parts.prefetch.add(name, () => this.#prefetchBlob(target, digest))
     }
+  }
+
+  async #prefetchBlob(target: UpstreamRepository, digest: Digest): Promise<void> {
+    if ((await this.#findStored(target, digest)) !== undefined) return
+    const { reader, joined, ended } = await this.#parts.fills.open(this.#sourceOf(target, digest))
+    await reader[Symbol.asyncDispose]()
+    // One that a client has begun takes nobody's turn.
+    if (!joined) await ended
   }
 
   /** Bytes are only shared between repositories through an upstream that handed them out itself. */
@@ -203,6 +203,7 @@ export class PullThrough {
     reference: Reference,
     cached: StoredManifest | undefined,
   ): Promise<PulledManifest> {
+    const { staleCopies } = this.#parts
     const key = `${cachedName(target)} ${reference}`
     try {
       this.#throwIfKnownUnknown(key)
@@ -211,17 +212,12 @@ export class PullThrough {
           ? await this.#fetch(context, target, reference)
           : await this.#revalidate(context, target, reference, cached)
       this.#checkedAt.set(key, this.#parts.clock.now())
+      staleCopies.end(target)
       return pulled
     } catch (error) {
       if (isUnknown(error)) this.#rememberUnknown(key, error)
       if (cached === undefined || isUnknown(error) || error instanceof OciError) throw error
-      const reason = reasonOf(error, target.host)
-      context.log.warn({ upstream: target.host, reference, reason }, 'serving the cached copy')
-      return {
-        manifest: cached,
-        status: 'STALE',
-        warning: `${reason}; this copy may be out of date`,
-      }
+      return { manifest: cached, ...staleCopies.serve(context, target, error, reference) }
     }
   }
 
@@ -247,7 +243,9 @@ export class PullThrough {
   ): Promise<StoredManifest> {
     const { manifests } = this.#parts
     try {
-      return await manifests.cacheManifest(context, cachedName(target), fetched, tags)
+      const kept = await manifests.cacheManifest(context, cachedName(target), fetched, tags)
+      this.#prefetchLayers(target, kept)
+      return kept
     } catch (error) {
       if (!(error instanceof OciError)) throw error
       if (error.code === 'STORAGE_FULL' || error.code === 'UNAVAILABLE') {
@@ -272,7 +270,8 @@ export class PullThrough {
   ): Promise<PulledManifest> {
     const { upstream, manifests } = this.#parts
     const repository = cachedName(target)
-    const signal = AbortSignal.timeout(this.#settings.checkSecondsMax * 1000)
+    using deadline = new CheckDeadline(target.host, this.#settings.checkSecondsMax)
+    const { signal } = deadline
     const head = await upstream.headManifest(target, tag, signal)
     if (head.digest === cached.digest) return { manifest: cached, status: 'HIT' }
     const known = await manifests.findManifest(context, repository, head.digest)

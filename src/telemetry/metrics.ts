@@ -22,6 +22,8 @@ interface Source {
   readonly upstreamLabelsMax: number
 }
 
+type PullKind = 'manifest' | 'blob' | 'tags' | 'referrers'
+
 /** What is known of another registry, as far as it is shown here. */
 interface UpstreamState {
   readonly host: string
@@ -88,7 +90,7 @@ export class Metrics {
     }).set({ version: source.version }, 1)
     this.#pulls = new Counter({
       name: 'trow_pull_through_requests_total',
-      help: 'Manifests and blobs of other registries asked for, by what the cache made of it',
+      help: 'Manifests, blobs and lists of other registries asked for, by what the cache made of it',
       labelNames: ['upstream', 'kind', 'cache'],
       registers,
     })
@@ -99,7 +101,7 @@ export class Metrics {
   }
 
   /** @param cache HIT, MISS, STALE or COALESCED. */
-  countPull(host: string, kind: 'manifest' | 'blob', cache: string): void {
+  countPull(host: string, kind: PullKind, cache: string): void {
     this.#pulls.inc({ upstream: this.#upstreamLabels.of(host), kind, cache: cache.toLowerCase() })
   }
 

@@ -71,6 +71,7 @@ function emptiness(check: Check): void {
     const page = { limit: 10 }
     const nothing = { blobs: [], manifests: [] }
     assert.equal(await metadata.hasRepository(repository), false)
+    assert.equal(await metadata.hasContent(repository), false)
     assert.deepEqual(await metadata.listRepositories(page), [])
     assert.equal(await metadata.findBlob(repository, digest), undefined)
     assert.deepEqual(await metadata.findRepositoriesWithBlob(digest, 10), [])
@@ -407,6 +408,20 @@ function repositories(check: Check): void {
     await m.deleteManifest(parseRepositoryName('a'), digest('m'))
     assert.deepEqual(await m.listRepositories({ limit: 2 }), ['0', 'a-b'])
     assert.equal(await m.hasRepository(parseRepositoryName('a')), true)
+  })
+
+  check('tells a repository that holds something from one that is but a name', async (m) => {
+    await m.putBlob(repository, blob('x'))
+    assert.equal(await m.hasContent(repository), true)
+    assert.equal(await m.hasContent(other), false)
+    await m.putManifest(other, manifest('m'), [latest])
+    assert.equal(await m.hasContent(other), true)
+    await m.deleteBlob(repository, digest('x'))
+    await m.deleteManifest(other, digest('m'))
+    for (const emptied of [repository, other]) {
+      assert.equal(await m.hasRepository(emptied), true)
+      assert.equal(await m.hasContent(emptied), false)
+    }
   })
 }
 

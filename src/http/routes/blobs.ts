@@ -12,7 +12,7 @@ import type { Exchange, Route } from '../exchange.ts'
 import { contentRange, multipartRanges } from '../multipart-ranges.ts'
 import { parseRange, type RangeRequest } from '../range.ts'
 import type { Reply, StreamedBody } from '../reply.ts'
-import { aboutNamespace, type Pulled, proxyHeaders } from './proxy-headers.ts'
+import { aboutUpstream, proxyHeaders } from './proxy-headers.ts'
 import { localRepositoryOf, pullTargetOf } from './pull-target.ts'
 
 interface Verbs {
@@ -20,6 +20,8 @@ interface Verbs {
   readonly pullThrough: PullThrough
   readonly metrics: Metrics
 }
+
+type Headers = Record<string, string>
 
 export function blobRoutes(verbs: Verbs): Route[] {
   return [
@@ -37,38 +39,41 @@ export function blobRoutes(verbs: Verbs): Route[] {
 
 async function headBlob(verbs: Verbs, exchange: Exchange): Promise<Reply> {
   const digest = parseDigest(exchange.parameters['digest'] ?? '')
-  const { size, headers } = await findBlob(verbs, exchange, digest)
-  if (notModified(exchange, digest)) return { status: 304, headers: immutableHeaders(digest) }
+  const { blob, headers } = await findBlob(verbs, exchange, digest)
+  if (notModified(exchange, digest)) {
+    return { status: 304, headers: { ...headers, ...immutableHeaders(digest) } }
+  }
   return {
     status: 200,
-    headers: { ...headers, ...contentHeaders(digest), 'Content-Length': String(size) },
+    headers: { ...headers, ...contentHeaders(digest), 'Content-Length': String(blob.size) },
   }
 }
 
 async function findBlob(
-  { blobs, pullThrough }: Verbs,
+  { blobs, pullThrough, metrics }: Verbs,
   exchange: Exchange,
   digest: Digest,
-): Promise<Pulled & BlobRecord> {
+): Promise<{ blob: BlobRecord; headers: Headers }> {
   const { context } = exchange
-  const pull = pullTargetOf(exchange)
+  const pull = await pullTargetOf(exchange, pullThrough)
   if (pull.kind === 'local') {
-    return { ...(await blobs.getBlob(context, pull.repository, digest)), headers: {} }
+    return { blob: await blobs.getBlob(context, pull.repository, digest), headers: {} }
   }
-  const blob = await aboutNamespace(pull, pullThrough.getBlob(context, pull.target, digest))
-  return { ...blob, headers: proxyHeaders(pull, {}) }
+  const pulled = await aboutUpstream(pull, pullThrough.getBlob(context, pull.target, digest))
+  metrics.countPull(pull.target.host, 'blob', pulled.status)
+  return { blob: pulled.blob, headers: proxyHeaders(pull, pulled) }
 }
 
 async function openBlob(
   { blobs, pullThrough, metrics }: Verbs,
   exchange: Exchange,
   digest: Digest,
-): Promise<Pulled & { readonly reader: BlobReader }> {
-  const pull = pullTargetOf(exchange)
+): Promise<{ reader: BlobReader; headers: Headers }> {
+  const pull = await pullTargetOf(exchange, pullThrough)
   if (pull.kind === 'local') {
     return { reader: await blobs.openBlob(exchange.context, pull.repository, digest), headers: {} }
   }
-  const opened = await aboutNamespace(pull, pullThrough.openBlob(pull.target, digest))
+  const opened = await aboutUpstream(pull, pullThrough.openBlob(pull.target, digest))
   metrics.countPull(pull.target.host, 'blob', opened.status)
   return { reader: opened.reader, headers: proxyHeaders(pull, opened) }
 }
@@ -78,7 +83,7 @@ async function getBlob(verbs: Verbs, exchange: Exchange): Promise<Reply> {
   const { reader, headers } = await openBlob(verbs, exchange, digest)
   if (notModified(exchange, digest)) {
     await reader[Symbol.asyncDispose]()
-    return { status: 304, headers: immutableHeaders(digest) }
+    return { status: 304, headers: { ...headers, ...immutableHeaders(digest) } }
   }
   const wanted = wantedRange(exchange, digest, reader.size)
   if (wanted.kind !== 'unsatisfiable') {

@@ -2,17 +2,29 @@
 import { limits } from '../../config/limits.ts'
 import { parseDigest } from '../../oci/digest.ts'
 import { mediaTypes } from '../../oci/media-type.ts'
+import type { Tag } from '../../oci/tag.ts'
 import type { Listings, Page, ReferrerDescriptor } from '../../registry/listings.ts'
+import type { PageRequest } from '../../registry/ports.ts'
+import type { ProxiedListings } from '../../registry/proxied-listings.ts'
 import type { PullThrough } from '../../registry/pull-through.ts'
+import type { Metrics } from '../../telemetry/metrics.ts'
 import type { Exchange, Route } from '../exchange.ts'
 import { linkToNext, parsePage } from '../pagination.ts'
 import type { Reply } from '../reply.ts'
-import { aboutNamespace, proxyHeaders } from './proxy-headers.ts'
+import { aboutUpstream, proxyHeaders } from './proxy-headers.ts'
 import { pullTargetOf } from './pull-target.ts'
 
 interface Verbs {
   readonly listings: Listings
+  readonly proxiedListings: ProxiedListings
   readonly pullThrough: PullThrough
+  readonly metrics: Metrics
+}
+
+/** A page, and what the cache has to say of it. */
+interface Listed<T> {
+  readonly page: Page<T>
+  readonly headers: Readonly<Record<string, string>>
 }
 
 export function listingRoutes(verbs: Verbs): Route[] {
@@ -40,71 +52,92 @@ export function listingRoutes(verbs: Verbs): Route[] {
 }
 
 async function listTags(verbs: Verbs, exchange: Exchange): Promise<Reply> {
-  const page = parsePage(exchange.query)
-  const pull = pullTargetOf(exchange)
-  const { entries, next } =
-    pull.kind === 'local'
-      ? await verbs.listings.listTags(pull.repository, page)
-      : await aboutNamespace(pull, verbs.pullThrough.listTags(exchange.context, pull.target, page))
-  const namespace = pull.kind === 'local' ? {} : { ns: pull.namespace }
+  const request = parsePage(exchange.query)
+  const { page, headers } = await findTags(verbs, exchange, request)
   return {
     status: 200,
     headers: {
       'Content-Type': 'application/json',
-      ...(pull.kind === 'proxied' && proxyHeaders(pull, {})),
-      ...(next !== undefined && {
-        Link: linkToNext(exchange.path, { limit: page.limit, next }, namespace),
-      }),
+      ...headers,
+      ...linkHeader(exchange, request, page, { ns: exchange.query.get('ns') ?? undefined }),
     },
-    body: JSON.stringify({ name: exchange.parameters['repository'], tags: entries }),
+    body: JSON.stringify({ name: exchange.parameters['repository'], tags: page.entries }),
   }
 }
 
+async function findTags(
+  { listings, proxiedListings, pullThrough, metrics }: Verbs,
+  exchange: Exchange,
+  request: PageRequest,
+): Promise<Listed<Tag>> {
+  const pull = await pullTargetOf(exchange, pullThrough)
+  if (pull.kind === 'local') {
+    return { page: await listings.listTags(pull.repository, request), headers: {} }
+  }
+  const listing = proxiedListings.listTags(exchange.context, pull.target, request)
+  const listed = await aboutUpstream(pull, listing)
+  metrics.countPull(pull.target.host, 'tags', listed.status)
+  return { page: listed, headers: proxyHeaders(pull, listed) }
+}
+
 async function listRepositories(listings: Listings, exchange: Exchange): Promise<Reply> {
-  const page = parsePage(exchange.query)
-  const { entries, next } = await listings.listRepositories(page)
+  const request = parsePage(exchange.query)
+  const page = await listings.listRepositories(request)
   return {
     status: 200,
-    headers: {
-      'Content-Type': 'application/json',
-      ...(next !== undefined && { Link: linkToNext(exchange.path, { limit: page.limit, next }) }),
-    },
-    body: JSON.stringify({ repositories: entries }),
+    headers: { 'Content-Type': 'application/json', ...linkHeader(exchange, request, page) },
+    body: JSON.stringify({ repositories: page.entries }),
   }
 }
 
 async function listReferrers(verbs: Verbs, exchange: Exchange): Promise<Reply> {
-  const pull = pullTargetOf(exchange)
-  const subject = parseDigest(exchange.parameters['digest'] ?? '')
   const bounds = {
     entriesDefault: limits.referrersPageEntriesMax,
     entriesMax: limits.referrersPageEntriesMax,
   }
-  const page = parsePage(exchange.query, bounds)
-  const artifactType = exchange.query.get('artifactType')
+  const asked = exchange.query.get('artifactType')
   const filter: { artifactType?: string } =
-    artifactType === null || artifactType === '' ? {} : { artifactType }
-  const { entries, next }: Page<ReferrerDescriptor> =
-    pull.kind === 'local'
-      ? await verbs.listings.listReferrers(pull.repository, subject, { ...page, ...filter })
-      : {
-          entries: await verbs.pullThrough.listReferrers(
-            exchange.context,
-            pull.target,
-            subject,
-            filter.artifactType,
-          ),
-        }
+    asked === null || asked === '' ? {} : { artifactType: asked }
+  const request = { ...parsePage(exchange.query, bounds), ...filter }
+  const { page, headers } = await findReferrers(verbs, exchange, request)
+  const manifests = page.entries
   return {
     status: 200,
     headers: {
       'Content-Type': mediaTypes.ociIndex,
-      ...(pull.kind === 'proxied' && proxyHeaders(pull, {})),
+      ...headers,
       ...(filter.artifactType !== undefined && { 'OCI-Filters-Applied': 'artifactType' }),
-      ...(next !== undefined && {
-        Link: linkToNext(exchange.path, { limit: page.limit, next }, filter),
-      }),
+      ...linkHeader(exchange, request, page, filter),
     },
-    body: JSON.stringify({ schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests: entries }),
+    body: JSON.stringify({ schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests }),
   }
+}
+
+async function findReferrers(
+  { listings, proxiedListings, pullThrough, metrics }: Verbs,
+  exchange: Exchange,
+  request: PageRequest & { readonly artifactType?: string },
+): Promise<Listed<ReferrerDescriptor>> {
+  const pull = await pullTargetOf(exchange, pullThrough)
+  const subject = parseDigest(exchange.parameters['digest'] ?? '')
+  if (pull.kind === 'local') {
+    return { page: await listings.listReferrers(pull.repository, subject, request), headers: {} }
+  }
+  const { context } = exchange
+  const listed = await aboutUpstream(
+    pull,
+    proxiedListings.listReferrers(context, pull.target, subject, request.artifactType),
+  )
+  metrics.countPull(pull.target.host, 'referrers', listed.status)
+  return { page: listed, headers: proxyHeaders(pull, listed) }
+}
+
+/** @param kept query parameters that the next page needs too. */
+function linkHeader(
+  { path }: Exchange,
+  { limit }: PageRequest,
+  { next }: Page<unknown>,
+  kept: Readonly<Record<string, string | undefined>> = {},
+): Record<string, string> {
+  return next === undefined ? {} : { Link: linkToNext(path, { limit, next }, kept) }
 }

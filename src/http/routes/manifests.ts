@@ -10,7 +10,7 @@ import type { Metrics } from '../../telemetry/metrics.ts'
 import { etagOf, matchesIfNoneMatch } from '../conditional.ts'
 import type { Exchange, Route } from '../exchange.ts'
 import type { Reply } from '../reply.ts'
-import { aboutNamespace, type Pulled, proxyHeaders } from './proxy-headers.ts'
+import { aboutUpstream, proxyHeaders } from './proxy-headers.ts'
 import { localRepositoryOf, pullTargetOf } from './pull-target.ts'
 
 interface Verbs {
@@ -64,17 +64,14 @@ async function pullManifest(
   { manifests, pullThrough, metrics }: Verbs,
   exchange: Exchange,
   reference: Reference,
-): Promise<Pulled & { readonly manifest: StoredManifest }> {
+): Promise<{ manifest: StoredManifest; headers: Record<string, string> }> {
   const { context } = exchange
-  const pull = pullTargetOf(exchange)
+  const pull = await pullTargetOf(exchange, pullThrough)
   if (pull.kind === 'local') {
     const manifest = await manifests.getManifest(context, pull.repository, reference)
     return { manifest, headers: {} }
   }
-  const pulled = await aboutNamespace(
-    pull,
-    pullThrough.getManifest(context, pull.target, reference),
-  )
+  const pulled = await aboutUpstream(pull, pullThrough.getManifest(context, pull.target, reference))
   metrics.countPull(pull.target.host, 'manifest', pulled.status)
   return { manifest: pulled.manifest, headers: proxyHeaders(pull, pulled) }
 }

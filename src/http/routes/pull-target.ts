@@ -1,12 +1,15 @@
 /**
  * Which repository a request is about: one of this registry's own, or another registry's, named by
- * the path (`f/<host>/<repository>`) or by containerd's `ns` parameter (specification, "Registry
- * Proxying"). The two never reach each other's content.
+ * the path (`f/<host>/<repository>`), by containerd's `ns` parameter (specification, "Registry
+ * Proxying"), or not at all, where a default upstream is configured and this registry has nothing of
+ * the name. The two never reach each other's content.
  */
 import { parseRegistryHost, parseRepositoryIn } from '../../oci/image-reference.ts'
 import { OciError } from '../../oci/errors.ts'
+import { isProxiedName, parseProxiedName } from '../../oci/proxied-name.ts'
 import { parseRepositoryName, type RepositoryName } from '../../oci/repository-name.ts'
 import type { UpstreamRepository } from '../../registry/ports.ts'
+import type { PullThrough } from '../../registry/pull-through.ts'
 import type { Exchange } from '../exchange.ts'
 
 export type PullTarget =
@@ -16,17 +19,34 @@ export type PullTarget =
       readonly target: UpstreamRepository
       /** As the client gave it, to be echoed. */
       readonly namespace?: string
+      /** The name that came without a registry, where the default upstream is meant by it. */
+      readonly unqualified?: RepositoryName
     }
 
-const proxiedPrefix = 'f/'
+/**
+ * Of a pull. HEAD never means the default upstream: clients that push ask by it what is here, blobs
+ * and manifests, and leave out what they are told of; Docker's pull goes on with GET.
+ * @throws OciError NAME_INVALID
+ */
+export async function pullTargetOf(
+  exchange: Exchange,
+  pullThrough: PullThrough,
+): Promise<PullTarget> {
+  const named = namedTargetOf(exchange)
+  const isPlainGet = exchange.method === 'GET' && !exchange.query.has('ns')
+  if (named.kind === 'proxied' || !isPlainGet) return named
+  const target = await pullThrough.findDefaultTarget(named.repository)
+  if (target === undefined) return named
+  return { kind: 'proxied', target, unqualified: named.repository }
+}
 
-/** @throws OciError NAME_INVALID */
-export function pullTargetOf(exchange: Exchange): PullTarget {
+/** What the request itself says. @throws OciError NAME_INVALID */
+function namedTargetOf(exchange: Exchange): PullTarget {
   const name = exchange.parameters['repository'] ?? ''
   const namespace = namespaceOf(exchange)
-  const isProxiedPath = name === 'f' || name.startsWith(proxiedPrefix)
+  const isProxiedPath = isProxiedName(name)
   if (namespace === undefined || isOwnName(exchange, namespace)) {
-    if (isProxiedPath) return { kind: 'proxied', target: parsePath(name) }
+    if (isProxiedPath) return { kind: 'proxied', target: parseProxiedName(name) }
     return { kind: 'local', repository: parseRepositoryName(name) }
   }
   if (isProxiedPath) {
@@ -37,7 +57,7 @@ export function pullTargetOf(exchange: Exchange): PullTarget {
 
 /** Of this registry's own repositories. @throws OciError NAME_INVALID, UNSUPPORTED */
 export function localRepositoryOf(exchange: Exchange): RepositoryName {
-  const target = pullTargetOf(exchange)
+  const target = namedTargetOf(exchange)
   if (target.kind === 'local') return target.repository
   throw new OciError('UNSUPPORTED', {
     message: 'repositories of other registries (f/..., ?ns=...) cannot be pushed to or changed',
@@ -48,18 +68,6 @@ function namespaceOf({ query }: Exchange): string | undefined {
   const [namespace, ...more] = query.getAll('ns')
   if (more.length > 0) throw invalid('the parameter ns was given more than once')
   return namespace
-}
-
-/**
- * `f/docker.io/library/nginx`. Where a client cannot write a colon into a path, `host_5000_` (as in
- * containerd's directories) or `host_5000` (which is a valid path to every client) stand for it.
- */
-function parsePath(name: string): UpstreamRepository {
-  const [, host = '', ...rest] = name.split('/')
-  if (host === '' || rest.length === 0) {
-    throw invalid('expected f/<registry>/<repository>, for example f/docker.io/library/nginx')
-  }
-  return parseTarget(host.replace(/_(\d{1,5})_?$/, ':$1'), rest.join('/'))
 }
 
 function parseTarget(host: string, repository: string): UpstreamRepository {

@@ -38,6 +38,32 @@ export async function ensureRepository(
   return row.id
 }
 
+/** Whether the repository holds a manifest or a blob. */
+export async function hasContent(db: Executor, repository: RepositoryName): Promise<boolean> {
+  const row = await db
+    .selectFrom('repositories')
+    .select('id')
+    .where('name', '=', repository)
+    .where((where) =>
+      where.or([
+        where.exists(
+          where
+            .selectFrom('manifests')
+            .select('manifests.digest')
+            .whereRef('manifests.repository_id', '=', 'repositories.id'),
+        ),
+        where.exists(
+          where
+            .selectFrom('repository_blobs')
+            .select('repository_blobs.digest')
+            .whereRef('repository_blobs.repository_id', '=', 'repositories.id'),
+        ),
+      ]),
+    )
+    .executeTakeFirst()
+  return row !== undefined
+}
+
 /** Repositories that hold a manifest, in the order of their names. */
 export async function listRepositories(db: Executor, page: PageRequest): Promise<RepositoryName[]> {
   const rows = await db

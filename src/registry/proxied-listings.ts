@@ -1,0 +1,72 @@
+/**
+ * Lists of upstreams' repositories, which are not kept: what the upstream answers now, and while it
+ * cannot be asked, what is cached.
+ */
+import type { Digest } from '../oci/digest.ts'
+import { formatProxiedName } from '../oci/proxied-name.ts'
+import type { Tag } from '../oci/tag.ts'
+import type { Pulled } from './cache-status.ts'
+import { cutPage, oneMore, type Page } from './listings.ts'
+import type { MetadataStore, PageRequest, Referrer, Upstream, UpstreamRepository } from './ports.ts'
+import type { RequestContext } from './request-context.ts'
+import type { StaleCopies } from './stale-copies.ts'
+import { isDefinite, isUnknown, translateUpstreamError } from './upstream-failure.ts'
+
+interface Parts {
+  readonly upstream: Upstream
+  readonly metadata: MetadataStore
+  readonly staleCopies: StaleCopies
+}
+
+export class ProxiedListings {
+  readonly #parts: Parts
+  readonly #referrersMax: number
+
+  constructor(parts: Parts, settings: { readonly referrersMax: number }) {
+    this.#parts = parts
+    this.#referrersMax = settings.referrersMax
+  }
+
+  /** @throws OciError NAME_UNKNOWN, TOOMANYREQUESTS, UNAVAILABLE, DENIED */
+  async listTags(
+    context: RequestContext,
+    target: UpstreamRepository,
+    page: PageRequest,
+  ): Promise<Pulled & Page<Tag>> {
+    const { upstream, metadata, staleCopies } = this.#parts
+    try {
+      const listed = await upstream.listTags(target, page, context.signal)
+      return { ...listed, status: 'MISS' }
+    } catch (error) {
+      const cached = await metadata.listTags(formatProxiedName(target), oneMore(page))
+      if (cached.length === 0 || isUnknown(error)) {
+        throw translateUpstreamError(error, 'NAME_UNKNOWN')
+      }
+      const listed = cutPage(cached, page.limit, (tag) => tag)
+      return { ...listed, ...staleCopies.serve(context, target, error) }
+    }
+  }
+
+  /** All of them: upstreams' lists are short. */
+  async listReferrers(
+    context: RequestContext,
+    target: UpstreamRepository,
+    subject: Digest,
+    artifactType: string | undefined,
+  ): Promise<Pulled & { readonly entries: Referrer[] }> {
+    const { upstream, metadata, staleCopies } = this.#parts
+    try {
+      const all = await upstream.listReferrers(target, subject, context.signal)
+      const entries = all.filter(
+        (referrer) => artifactType === undefined || referrer.artifactType === artifactType,
+      )
+      return { entries, status: 'MISS' }
+    } catch (error) {
+      if (isDefinite(error)) return { entries: [], status: 'MISS' }
+      const filter = artifactType === undefined ? {} : { artifactType }
+      const page = { limit: this.#referrersMax, ...filter }
+      const entries = await metadata.listReferrers(formatProxiedName(target), subject, page)
+      return { entries, ...staleCopies.serve(context, target, error) }
+    }
+  }
+}
