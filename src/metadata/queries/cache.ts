@@ -228,11 +228,11 @@ export function evictableIn(
   if (kindOf[table] !== after.kind) {
     return query.where('used_at', table === 'manifests' ? '>=' : '>', after.usedAt)
   }
-  return query.where(({ eb, refTuple, tuple }) =>
-    eb(
-      refTuple('used_at', 'repository_id', 'digest'),
+  return query.where((where) =>
+    where(
+      where.refTuple('used_at', 'repository_id', 'digest'),
       '>',
-      tuple(after.usedAt, after.repositoryId, after.digest as string),
+      where.tuple(after.usedAt, after.repositoryId, after.digest as string),
     ),
   )
 }
