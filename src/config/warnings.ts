@@ -16,7 +16,6 @@ function openRegistry({ auth }: Config): string[] {
 
 function laterSettings({ registryProxies, imageValidation }: Config): string[] {
   const names = [
-    ...(registryProxies.maxSizeBytes === undefined ? [] : ['registry_proxies.max_size']),
     ...(registryProxies.prefetch === 'none' ? [] : ['registry_proxies.prefetch']),
     ...(registryProxies.defaultUpstream === undefined ? [] : ['registry_proxies.default_upstream']),
     ...(imageValidation === undefined ? [] : ['image_validation']),

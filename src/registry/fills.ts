@@ -5,10 +5,14 @@
  */
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
+import { LruCache } from '../lib/lru-cache.ts'
 import { SingleFlight } from '../lib/single-flight.ts'
-import { digestAlgorithm, Digester } from '../oci/digest.ts'
+import { type Digest, digestAlgorithm, Digester } from '../oci/digest.ts'
 import { UpstreamError } from '../oci/upstream-error.ts'
 import { BlobFill } from './blob-fill.ts'
+import type { Reservation } from './cache-tally.ts'
+import type { ContentLocks } from './content-locks.ts'
+import type { CacheRoom } from './eviction.ts'
 import { contentError, type FillSource, skip, upTo } from './fill-source.ts'
 import type {
   BlobReader,
@@ -28,11 +32,22 @@ export interface FillSettings {
   /** Transfers in a row that bring no byte before the fill is given up. */
   readonly fruitlessTriesMax: number
   readonly retryDelaySeconds: number
+  /** Blobs that are too large to be stored, so that each is logged once. */
+  readonly tooLargeRememberedMax: number
+}
+
+interface Parts {
+  readonly metadata: MetadataStore
+  readonly uploads: UploadStore
+  readonly locks: ContentLocks
+  readonly room: CacheRoom
+  readonly log: Log
 }
 
 interface Running {
   readonly fill: BlobFill
   readonly id: UploadId
+  readonly reservation: Reservation
 }
 
 interface Staged {
@@ -43,21 +58,24 @@ interface Staged {
 export class Fills implements AsyncDisposable {
   readonly #metadata: MetadataStore
   readonly #uploads: UploadStore
+  readonly #locks: ContentLocks
+  readonly #room: CacheRoom
   readonly #log: Log
   readonly #settings: FillSettings
-  readonly #starting = new SingleFlight<string, Running>()
+  readonly #starting = new SingleFlight<string, Pick<Running, 'fill'>>()
   readonly #running = new Map<string, Running>()
   readonly #ended = new Set<Promise<void>>()
   readonly #stop = new AbortController()
+  readonly #tooLarge: LruCache<Digest, true>
 
-  constructor(
-    parts: { metadata: MetadataStore; uploads: UploadStore; log: Log },
-    settings: FillSettings,
-  ) {
+  constructor(parts: Parts, settings: FillSettings) {
     this.#metadata = parts.metadata
     this.#uploads = parts.uploads
+    this.#locks = parts.locks
+    this.#room = parts.room
     this.#log = parts.log
     this.#settings = settings
+    this.#tooLarge = new LruCache({ entriesMax: settings.tooLargeRememberedMax })
   }
 
   /** Transfers under way. */
@@ -84,7 +102,7 @@ export class Fills implements AsyncDisposable {
     await Promise.all(this.#ended)
   }
 
-  async #start(key: string, source: FillSource): Promise<Running> {
+  async #start(key: string, source: FillSource): Promise<Pick<Running, 'fill'>> {
     const { signal } = this.#stop
     const blob = await source.open(0, signal)
     const { size } = blob
@@ -92,14 +110,23 @@ export class Fills implements AsyncDisposable {
       await blob[Symbol.asyncDispose]()
       throw contentError(source, 'it does not say how large the blob is')
     }
+    const reservation = this.#room.reserve({ digest: source.digest, size })
+    if (reservation === undefined) {
+      await blob[Symbol.asyncDispose]()
+      return this.#unstaged(source, size, this.#tooLargeFor(source, size))
+    }
     let staged: Staged
     try {
       staged = await this.#stage()
     } catch (error) {
+      reservation[Symbol.dispose]()
       await blob[Symbol.asyncDispose]()
+      const { repository, digest } = source
+      this.#log.warn({ err: error, repository, digest }, 'a blob is passed on without caching it')
       return this.#unstaged(source, size, error as Error)
     }
-    const running = { fill: this.#makeFill(source, size, staged.reader), id: staged.id }
+    const fill = this.#makeFill(source, size, staged.reader)
+    const running = { fill, id: staged.id, reservation }
     this.#running.set(key, running)
     const ended = this.#run(key, running, source, blob)
     this.#ended.add(ended)
@@ -114,12 +141,18 @@ export class Fills implements AsyncDisposable {
     return { id, reader: await this.#uploads.openUpload(id) }
   }
 
-  #unstaged(source: FillSource, size: number, error: Error): Running {
-    const { repository, digest } = source
-    this.#log.warn({ err: error, repository, digest }, 'a blob is passed on without caching it')
+  #unstaged(source: FillSource, size: number, error: Error): Pick<Running, 'fill'> {
     const fill = this.#makeFill(source, size, nothingStaged)
     fill.fail(error)
-    return { fill, id: '' as UploadId }
+    return { fill }
+  }
+
+  #tooLargeFor({ repository, digest }: FillSource, size: number): Error {
+    const message =
+      'a blob is larger than registry_proxies.max_size and is passed on without caching it'
+    if (!this.#tooLarge.get(digest)) this.#log.warn({ repository, digest, size }, message)
+    this.#tooLarge.set(digest, true)
+    return new Error(message)
   }
 
   #makeFill(source: FillSource, size: number, staged: UploadReader): BlobFill {
@@ -149,19 +182,24 @@ export class Fills implements AsyncDisposable {
       await this.#uploads.deleteUpload(running.id).catch(() => undefined)
       this.#log.warn({ err: error, repository, digest }, 'a blob could not be cached')
     }
+    running.reservation[Symbol.dispose]()
     await running.fill.release().catch(() => undefined)
   }
 
-  async #fill({ fill, id }: Running, source: FillSource, first: UpstreamBlob): Promise<void> {
+  async #fill(running: Running, source: FillSource, first: UpstreamBlob): Promise<void> {
+    const { fill, id, reservation } = running
     const { repository, digest } = source
-    await this.#transfer({ fill, id }, source, first, new Digester(digestAlgorithm(digest)))
-    await this.#uploads.commitUpload(id, digest)
-    await this.#metadata.putBlob(repository, { digest, size: fill.size })
+    await this.#transfer(running, source, first, new Digester(digestAlgorithm(digest)))
+    await this.#locks.whileStoring(digest, async () => {
+      await this.#uploads.commitUpload(id, digest)
+      await this.#metadata.putBlob(repository, { digest, size: fill.size })
+      reservation.keep()
+    })
     this.#log.info({ repository, digest, size: fill.size }, 'blob cached')
   }
 
   async #transfer(
-    { fill, id }: Running,
+    { fill, id }: Pick<Running, 'fill' | 'id'>,
     source: FillSource,
     first: UpstreamBlob,
     digester: Digester,
@@ -186,7 +224,7 @@ export class Fills implements AsyncDisposable {
 
   /** @returns what broke the transfer. @throws when the bytes are wrong or cannot be stored. */
   async #append(
-    { fill, id }: Running,
+    { fill, id }: Pick<Running, 'fill' | 'id'>,
     source: FillSource,
     open: () => Promise<UpstreamBlob>,
     digester: Digester,

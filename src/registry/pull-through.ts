@@ -10,6 +10,8 @@ import { OciError } from '../oci/errors.ts'
 import { isDigestReference, type Reference } from '../oci/reference.ts'
 import type { RepositoryName } from '../oci/repository-name.ts'
 import type { Tag } from '../oci/tag.ts'
+import type { CacheUses } from './cache-uses.ts'
+import type { CacheRoom } from './eviction.ts'
 import type { Fills } from './fills.ts'
 import { cutPage, oneMore, type Page } from './listings.ts'
 import type { StoredManifest } from './manifest-cache.ts'
@@ -43,6 +45,8 @@ interface Parts {
   readonly metadata: MetadataStore
   readonly blobs: BlobStore
   readonly fills: Fills
+  readonly uses: CacheUses
+  readonly room: CacheRoom
   readonly clock: Clock
 }
 
@@ -88,6 +92,16 @@ export class PullThrough {
     target: UpstreamRepository,
     reference: Reference,
   ): Promise<PulledManifest> {
+    const pulled = await this.#getManifest(context, target, reference)
+    this.#parts.uses.touch(cachedName(target), pulled.manifest.digest)
+    return pulled
+  }
+
+  async #getManifest(
+    context: RequestContext,
+    target: UpstreamRepository,
+    reference: Reference,
+  ): Promise<PulledManifest> {
     const repository = cachedName(target)
     const cached = await this.#parts.manifests.findManifest(context, repository, reference)
     if (cached !== undefined && this.#isFresh(repository, reference)) {
@@ -127,7 +141,7 @@ export class PullThrough {
   ): Promise<{ reader: BlobReader; status: CacheStatus }> {
     const stored = await this.#findStored(target, digest)
     const reader = stored && (await this.#parts.blobs.openBlob(digest))
-    if (reader !== undefined) return { reader, status: 'HIT' }
+    if (reader !== undefined) return { reader: this.#keptWhileRead(reader, digest), status: 'HIT' }
     try {
       const filled = await this.#parts.fills.open({
         repository: cachedName(target),
@@ -135,9 +149,26 @@ export class PullThrough {
         digest,
         open: (offset, signal) => this.#parts.upstream.getBlob(target, digest, offset, signal),
       })
-      return { reader: filled.reader, status: filled.joined ? 'COALESCED' : 'MISS' }
+      const status = filled.joined ? 'COALESCED' : 'MISS'
+      return { reader: this.#keptWhileRead(filled.reader, digest), status }
     } catch (error) {
       throw translateUpstreamError(error, 'BLOB_UNKNOWN')
+    }
+  }
+
+  /** What is being read is not evicted, so that a client that breaks off can go on. */
+  #keptWhileRead(reader: BlobReader, digest: Digest): BlobReader {
+    const use = this.#parts.room.use(digest)
+    return {
+      size: reader.size,
+      read: (range) => reader.read(range),
+      [Symbol.asyncDispose]: async () => {
+        try {
+          await reader[Symbol.asyncDispose]()
+        } finally {
+          use[Symbol.dispose]()
+        }
+      },
     }
   }
 
@@ -247,7 +278,9 @@ export class PullThrough {
   ): Promise<StoredManifest> {
     const { manifests } = this.#parts
     try {
-      return await manifests.cacheManifest(context, cachedName(target), fetched, tags)
+      const kept = await manifests.cacheManifest(context, cachedName(target), fetched, tags)
+      this.#parts.room.add(kept.size)
+      return kept
     } catch (error) {
       if (!(error instanceof OciError)) throw error
       if (error.code === 'STORAGE_FULL' || error.code === 'UNAVAILABLE') {
