@@ -17,6 +17,9 @@ import { Router } from './http/router.ts'
 import { openSqlite } from './metadata/sqlite.ts'
 import { SqlMetadataStore } from './metadata/sql-metadata-store.ts'
 import { Blobs } from './registry/blobs.ts'
+import { CacheUses } from './registry/cache-uses.ts'
+import { ContentLocks } from './registry/content-locks.ts'
+import { Eviction } from './registry/eviction.ts'
 import { Fills } from './registry/fills.ts'
 import { Health } from './registry/health.ts'
 import { Listings } from './registry/listings.ts'
@@ -26,6 +29,7 @@ import type { BlobStore, Clock, MetadataStore, UploadStore } from './registry/po
 import { Prefetch } from './registry/prefetch.ts'
 import { ProxiedListings } from './registry/proxied-listings.ts'
 import { PullThrough, type PullThroughSettings } from './registry/pull-through.ts'
+import { ContentRemoval } from './registry/remove-content.ts'
 import { StaleCopies } from './registry/stale-copies.ts'
 import { UploadExpiry } from './registry/upload-expiry.ts'
 import { Uploads } from './registry/uploads.ts'
@@ -42,6 +46,7 @@ interface Stores {
   readonly metadata: MetadataStore
   readonly blobs: BlobStore
   readonly uploads: UploadStore
+  readonly locks: ContentLocks
   readonly clock: Clock
 }
 
@@ -52,6 +57,7 @@ interface Parts {
   readonly authenticator: Authenticator
   readonly upstreams: Upstreams
   readonly pullThrough: PullThrough
+  readonly eviction: Eviction
   readonly health: Health
   readonly expiry: UploadExpiry
   /** Closes what was opened, last first. */
@@ -82,6 +88,7 @@ export class App {
       metadata: new SqlMetadataStore(databases, clock),
       blobs: new FilesystemBlobStore(layout, buffers),
       uploads: new FilesystemUploadStore(layout, buffers, { writeBytes: limits.uploadWriteBytes }),
+      locks: new ContentLocks(),
       clock,
     }
     const signing = await loadSigningKey(layout.root)
@@ -101,6 +108,7 @@ export class App {
   /** Puts in force what can change while the program runs. */
   reload(config: Config): void {
     const { listener, dispatcher, authenticator, upstreams, pullThrough, expiry } = this.#parts
+    const { eviction } = this.#parts
     if (config.tls !== undefined) {
       listener.setCertificate({ cert: config.tls.cert, key: config.tls.key.reveal() })
     }
@@ -108,6 +116,7 @@ export class App {
     authenticator.reload(accessSettings(config))
     upstreams.reload(config.registryProxies)
     pullThrough.reload(pullThroughSettings(config))
+    eviction.setMaxBytes(config.registryProxies.maxSizeBytes)
     expiry.setIdleSeconds(config.uploadIdleSeconds)
   }
 
@@ -143,6 +152,13 @@ async function serve(
   const uploads = new Uploads(stores, { digestersMax: limits.uploadDigestersMax })
   const leftovers = await uploads.removeLeftovers()
   if (leftovers > 0) log.info({ leftovers }, 'removed what an interrupted run left behind')
+  const manifests = new Manifests(stores, {
+    referencesMax: limits.manifestReferencesMax,
+    cacheEntriesMax: limits.manifestCacheEntriesMax,
+    cacheBytesMax: limits.manifestCacheBytesMax,
+  })
+  const cache = startCache(foundation, manifests)
+  const { eviction } = cache
   const metrics = new Metrics({
     version,
     countContent: () => metadata.countContent(),
@@ -150,14 +166,12 @@ async function serve(
     lastReload: () => reloads.lastReload,
     upstreamStates: () => foundation.upstreams.states(),
     upstreamLabelsMax: limits.upstreamLabelsMax,
+    measureCache: () => metadata.measureCache(),
+    cacheMaxBytes: () => eviction.maxBytes,
+    evicted: () => eviction.totals,
   })
   const health = new Health(stores, { holdsSeconds: limits.readinessHoldsSeconds })
-  const manifests = new Manifests(stores, {
-    referencesMax: limits.manifestReferencesMax,
-    cacheEntriesMax: limits.manifestCacheEntriesMax,
-    cacheBytesMax: limits.manifestCacheBytesMax,
-  })
-  const { pullThrough, proxiedListings } = makePullThrough(foundation, manifests)
+  const { pullThrough, proxiedListings } = makePullThrough(foundation, manifests, cache)
   const verbs = {
     blobs: new Blobs(stores),
     uploads,
@@ -181,21 +195,55 @@ async function serve(
     perRunMax: limits.uploadsExpiredPerRunMax,
   })
   resources.use(expiry)
-  return { address, listener, dispatcher, pullThrough, health, expiry }
+  return { address, listener, dispatcher, pullThrough, eviction, health, expiry }
+}
+
+interface Cache {
+  readonly uses: CacheUses
+  readonly eviction: Eviction
+}
+
+function startCache(foundation: Foundation, manifests: Manifests): Cache {
+  const { config, log, stores, resources } = foundation
+  const uses = new CacheUses(
+    { ...stores, log },
+    {
+      flushSeconds: limits.cacheUsesFlushSeconds,
+      gatheredMax: limits.cacheUsesGatheredMax,
+      perWriteMax: limits.cacheUsesPerWriteMax,
+    },
+  )
+  resources.use(uses)
+  const removal = new ContentRemoval(stores)
+  const eviction = new Eviction(
+    { ...stores, removal, uses, manifests, log },
+    {
+      highWatermark: limits.cacheHighWatermark,
+      lowWatermark: limits.cacheLowWatermark,
+      perStepMax: limits.cacheEvictedPerStepMax,
+      retrySeconds: limits.cacheEvictionRetrySeconds,
+      measurementHoldsSeconds: limits.cacheMeasurementHoldsSeconds,
+    },
+  )
+  resources.use(eviction)
+  eviction.setMaxBytes(config.registryProxies.maxSizeBytes)
+  return { uses, eviction }
 }
 
 function makePullThrough(
   foundation: Foundation,
   manifests: Manifests,
+  { uses, eviction }: Cache,
 ): { pullThrough: PullThrough; proxiedListings: ProxiedListings } {
   const { config, log, stores, upstreams, resources } = foundation
   const fills = resources.use(
     new Fills(
-      { ...stores, log },
+      { ...stores, room: eviction, log },
       {
         heldBackBytes: limits.fillHeldBackBytes,
         fruitlessTriesMax: limits.fillFruitlessTriesMax,
         retryDelaySeconds: limits.fillRetryDelaySeconds,
+        tooLargeRememberedMax: limits.tooLargeBlobsRememberedMax,
       },
     ),
   )
@@ -206,7 +254,8 @@ function makePullThrough(
     ),
   )
   const staleCopies = new StaleCopies({ rememberedMax: limits.pullsRememberedMax })
-  const parts = { ...stores, upstream: upstreams, manifests, fills, prefetch, staleCopies }
+  const common = { ...stores, upstream: upstreams, manifests, fills, prefetch, staleCopies }
+  const parts = { ...common, uses, room: eviction }
   return {
     pullThrough: new PullThrough(parts, pullThroughSettings(config)),
     proxiedListings: new ProxiedListings(parts, { referrersMax: limits.referrersPageEntriesMax }),

@@ -128,6 +128,9 @@ describe('documents', () => {
       lastReload: () => ({ at: 0, ok: true }),
       upstreamStates: () => [],
       upstreamLabelsMax: 1,
+      measureCache: () => Promise.resolve(0),
+      cacheMaxBytes: () => undefined,
+      evicted: () => ({ manifests: 0, bytes: 0 }),
     })
     const text = await metrics.render()
     const served = [...text.matchAll(/^# TYPE (trow_\w+) (\w+)$/gm)].map(

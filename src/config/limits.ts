@@ -60,6 +60,21 @@ export const limits = {
   prefetchTransfersMax: 4,
   /** Layers that wait for that; hundreds of images are being pulled when there are more. */
   prefetchWaitingMax: 2_000,
+  /** Shares of `max_size`: eviction begins above the first, and ends at the second. */
+  cacheHighWatermark: 0.95,
+  cacheLowWatermark: 0.85,
+  /** Manifests and blobs evicted in one transaction: 0.6 ms each, in which nobody else is served. */
+  cacheEvictedPerStepMax: 25,
+  /** After a disk or a database failed, eviction is not tried again for so long. */
+  cacheEvictionRetrySeconds: 10,
+  /** How long the size of the cache is counted on from one measurement: 4 s for a million blobs. */
+  cacheMeasurementHoldsSeconds: 600,
+  /** How much of the order in which images were used a crash may forget. */
+  cacheUsesFlushSeconds: 10,
+  cacheUsesGatheredMax: 10_000,
+  cacheUsesPerWriteMax: 200,
+  /** Blobs larger than `max_size`, so that each is logged once. */
+  tooLargeBlobsRememberedMax: 1_000,
   /** Upstreams with metrics of their own; the others are counted together. */
   upstreamLabelsMax: 100,
   /** Tags whose last check, and refusals whose reason, are remembered. */

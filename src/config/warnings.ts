@@ -14,12 +14,8 @@ function openRegistry({ auth }: Config): string[] {
     : []
 }
 
-function laterSettings({ registryProxies, imageValidation }: Config): string[] {
-  const names = [
-    ...(registryProxies.maxSizeBytes === undefined ? [] : ['registry_proxies.max_size']),
-    ...(imageValidation === undefined ? [] : ['image_validation']),
-  ]
-  return names.map(
-    (name) => `${name} is configured and valid, but this version does not act on it yet`,
-  )
+function laterSettings({ imageValidation }: Config): string[] {
+  return imageValidation === undefined
+    ? []
+    : ['image_validation is configured and valid, but this version does not act on it yet']
 }

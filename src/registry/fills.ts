@@ -5,10 +5,14 @@
  */
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
+import { LruCache } from '../lib/lru-cache.ts'
 import { SingleFlight } from '../lib/single-flight.ts'
-import { digestAlgorithm, Digester } from '../oci/digest.ts'
+import { type Digest, digestAlgorithm, Digester } from '../oci/digest.ts'
 import { UpstreamError } from '../oci/upstream-error.ts'
 import { BlobFill } from './blob-fill.ts'
+import type { Reservation } from './cache-tally.ts'
+import type { ContentLocks } from './content-locks.ts'
+import type { CacheRoom } from './eviction.ts'
 import { contentError, type FillSource, skip, upTo } from './fill-source.ts'
 import type {
   BlobReader,
@@ -28,17 +32,32 @@ export interface FillSettings {
   /** Transfers in a row that bring no byte before the fill is given up. */
   readonly fruitlessTriesMax: number
   readonly retryDelaySeconds: number
+  /** Blobs that are too large to be stored, so that each is logged once. */
+  readonly tooLargeRememberedMax: number
+}
+
+interface Parts {
+  readonly metadata: MetadataStore
+  readonly uploads: UploadStore
+  readonly locks: ContentLocks
+  readonly room: CacheRoom
+  readonly log: Log
 }
 
 interface Filling {
   readonly fill: BlobFill
   readonly id: UploadId
+  readonly reservation: Reservation
 }
 
-interface Running extends Filling {
+/** What clients can read of. */
+interface Readable {
+  readonly fill: BlobFill
   /** Resolves when it is over, whether or not the blob is kept. */
   readonly ended: Promise<void>
 }
+
+interface Running extends Filling, Readable {}
 
 export interface OpenedFill {
   readonly reader: BlobReader
@@ -55,22 +74,25 @@ interface Staged {
 export class Fills implements AsyncDisposable {
   readonly #metadata: MetadataStore
   readonly #uploads: UploadStore
+  readonly #locks: ContentLocks
+  readonly #room: CacheRoom
   readonly #log: Log
   readonly #settings: FillSettings
-  readonly #starting = new SingleFlight<string, Running>()
+  readonly #starting = new SingleFlight<string, Readable>()
   readonly #running = new Map<string, Running>()
   /** What must end before the stores are closed. */
   readonly #underWay = new Set<Promise<unknown>>()
   readonly #stop = new AbortController()
+  readonly #tooLarge: LruCache<Digest, true>
 
-  constructor(
-    parts: { metadata: MetadataStore; uploads: UploadStore; log: Log },
-    settings: FillSettings,
-  ) {
+  constructor(parts: Parts, settings: FillSettings) {
     this.#metadata = parts.metadata
     this.#uploads = parts.uploads
+    this.#locks = parts.locks
+    this.#room = parts.room
     this.#log = parts.log
     this.#settings = settings
+    this.#tooLarge = new LruCache({ entriesMax: settings.tooLargeRememberedMax })
   }
 
   /** Transfers under way. */
@@ -105,7 +127,7 @@ export class Fills implements AsyncDisposable {
     return work
   }
 
-  async #start(key: string, source: FillSource): Promise<Running> {
+  async #start(key: string, source: FillSource): Promise<Readable> {
     const { signal } = this.#stop
     const blob = await source.open(0, signal)
     const { size } = blob
@@ -113,16 +135,24 @@ export class Fills implements AsyncDisposable {
       await blob[Symbol.asyncDispose]()
       throw contentError(source, 'it does not say how large the blob is')
     }
+    const reservation = this.#room.reserve({ digest: source.digest, size })
+    if (reservation === undefined) {
+      await blob[Symbol.asyncDispose]()
+      return this.#unstaged(source, size, this.#tooLargeFor(source, size))
+    }
     let staged: Staged
     try {
       staged = await this.#stage()
     } catch (error) {
+      reservation[Symbol.dispose]()
       await blob[Symbol.asyncDispose]()
+      const { repository, digest } = source
+      this.#log.warn({ err: error, repository, digest }, 'a blob is passed on without caching it')
       return this.#unstaged(source, size, error as Error)
     }
-    const filling = { fill: this.#makeFill(source, size, staged.reader), id: staged.id }
-    const ended = this.#track(this.#run(key, filling, source, blob))
-    const running = { ...filling, ended }
+    const fill = this.#makeFill(source, size, staged.reader)
+    const filling = { fill, id: staged.id, reservation }
+    const running = { ...filling, ended: this.#track(this.#run(key, filling, source, blob)) }
     this.#running.set(key, running)
     return running
   }
@@ -134,12 +164,18 @@ export class Fills implements AsyncDisposable {
     return { id, reader: await this.#uploads.openUpload(id) }
   }
 
-  #unstaged(source: FillSource, size: number, error: Error): Running {
-    const { repository, digest } = source
-    this.#log.warn({ err: error, repository, digest }, 'a blob is passed on without caching it')
+  #unstaged(source: FillSource, size: number, error: Error): Readable {
     const fill = this.#makeFill(source, size, nothingStaged)
     fill.fail(error)
-    return { fill, id: '' as UploadId, ended: Promise.resolve() }
+    return { fill, ended: Promise.resolve() }
+  }
+
+  #tooLargeFor({ repository, digest }: FillSource, size: number): Error {
+    const message =
+      'a blob is larger than registry_proxies.max_size and is passed on without caching it'
+    if (!this.#tooLarge.get(digest)) this.#log.warn({ repository, digest, size }, message)
+    this.#tooLarge.set(digest, true)
+    return new Error(message)
   }
 
   #makeFill(source: FillSource, size: number, staged: UploadReader): BlobFill {
@@ -169,19 +205,24 @@ export class Fills implements AsyncDisposable {
       await this.#uploads.deleteUpload(filling.id).catch(() => undefined)
       this.#log.warn({ err: error, repository, digest }, 'a blob could not be cached')
     }
+    filling.reservation[Symbol.dispose]()
     await filling.fill.release().catch(() => undefined)
   }
 
-  async #fill({ fill, id }: Filling, source: FillSource, first: UpstreamBlob): Promise<void> {
+  async #fill(filling: Filling, source: FillSource, first: UpstreamBlob): Promise<void> {
+    const { fill, id, reservation } = filling
     const { repository, digest } = source
-    await this.#transfer({ fill, id }, source, first, new Digester(digestAlgorithm(digest)))
-    await this.#uploads.commitUpload(id, digest)
-    await this.#metadata.putBlob(repository, { digest, size: fill.size })
+    await this.#transfer(filling, source, first, new Digester(digestAlgorithm(digest)))
+    await this.#locks.whileStoring(digest, async () => {
+      await this.#uploads.commitUpload(id, digest)
+      await this.#metadata.putBlob(repository, { digest, size: fill.size })
+      reservation.keep()
+    })
     this.#log.info({ repository, digest, size: fill.size }, 'blob cached')
   }
 
   async #transfer(
-    { fill, id }: Filling,
+    { fill, id }: Pick<Filling, 'fill' | 'id'>,
     source: FillSource,
     first: UpstreamBlob,
     digester: Digester,
@@ -206,7 +247,7 @@ export class Fills implements AsyncDisposable {
 
   /** @returns what broke the transfer. @throws when the bytes are wrong or cannot be stored. */
   async #append(
-    { fill, id }: Filling,
+    { fill, id }: Pick<Filling, 'fill' | 'id'>,
     source: FillSource,
     open: () => Promise<UpstreamBlob>,
     digester: Digester,

@@ -200,6 +200,43 @@ export type DeleteResult =
   /** Refused: this manifest of the repository refers to it. */
   | { readonly outcome: 'needed'; readonly by: Digest }
 
+/** A pull of a manifest from the cache. */
+export interface ManifestUse {
+  readonly repository: RepositoryName
+  readonly digest: Digest
+  /** Milliseconds since 1970. */
+  readonly usedAt: number
+}
+
+/**
+ * What the cache can be without: a manifest, with the blobs that no other one of its repository
+ * needs, or a blob that no manifest of its repository refers to.
+ */
+export interface Evictable extends ManifestUse {
+  readonly kind: 'manifest' | 'blob'
+}
+
+export interface EvictablePage {
+  readonly limit: number
+  /** The last one of the page before. */
+  readonly after?: Evictable
+}
+
+export interface EvictionRequest {
+  /** No more is evicted once this much is nobody's. */
+  readonly bytes: number
+  /** Content that stays, with the manifests that refer to it. */
+  readonly inUse: Pick<ReadonlySet<Digest>, 'has'>
+}
+
+export interface EvictionResult {
+  /** How many of the entries, from the first one, were dealt with: evicted, or found to be in use. */
+  readonly taken: number
+  readonly evicted: readonly Evictable[]
+  /** What no repository has any more: its bytes can be removed. */
+  readonly nobodys: readonly BlobRecord[]
+}
+
 /**
  * What is known about content: repositories, their blobs, manifests and tags, upload sessions. Each
  * method is one transaction, visible to every later call when its promise resolves.
@@ -272,6 +309,23 @@ export interface MetadataStore {
   knownUploads(ids: readonly UploadId[]): Promise<Set<UploadId>>
 
   countContent(): Promise<ContentCounts>
+
+  /** Notes that cached manifests were used, and what is cached of their children with them. */
+  touchManifests(uses: readonly ManifestUse[]): Promise<void>
+  /**
+   * Bytes of content that cached repositories have and no other one does, each counted once. Not
+   * one transaction: of what changes meanwhile, it may count the old or the new.
+   */
+  measureCache(): Promise<number>
+  /** In the order of their last use, the one longest ago first. */
+  listEvictable(page: EvictablePage): Promise<Evictable[]>
+  /** Evicts entries in their order, but for those that were used since they were listed. */
+  evict(entries: readonly Evictable[], request: EvictionRequest): Promise<EvictionResult>
+  /**
+   * Forgets content if no repository has it. Whoever removes bytes asks this first.
+   * @returns whether nobody has it.
+   */
+  forgetContent(digest: Digest): Promise<boolean>
 }
 
 export interface ContentCounts {

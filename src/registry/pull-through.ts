@@ -17,6 +17,8 @@ import type { Tag } from '../oci/tag.ts'
 import type { Pulled } from './cache-status.ts'
 import { CheckDeadline } from './check-deadline.ts'
 import type { FillSource } from './fill-source.ts'
+import type { CacheUses } from './cache-uses.ts'
+import type { CacheRoom } from './eviction.ts'
 import type { Fills } from './fills.ts'
 import type { StoredManifest } from './manifest-cache.ts'
 import type { Manifests } from './manifests.ts'
@@ -46,6 +48,8 @@ interface Parts {
   readonly fills: Fills
   readonly prefetch: Prefetch
   readonly staleCopies: StaleCopies
+  readonly uses: CacheUses
+  readonly room: CacheRoom
   readonly clock: Clock
 }
 
@@ -105,6 +109,16 @@ export class PullThrough {
     target: UpstreamRepository,
     reference: Reference,
   ): Promise<PulledManifest> {
+    const pulled = await this.#getManifest(context, target, reference)
+    this.#parts.uses.touch(cachedName(target), pulled.manifest.digest)
+    return pulled
+  }
+
+  async #getManifest(
+    context: RequestContext,
+    target: UpstreamRepository,
+    reference: Reference,
+  ): Promise<PulledManifest> {
     const repository = cachedName(target)
     const cached = await this.#parts.manifests.findManifest(context, repository, reference)
     if (cached !== undefined && this.#isFresh(repository, reference)) {
@@ -145,10 +159,11 @@ export class PullThrough {
   ): Promise<Pulled & { readonly reader: BlobReader }> {
     const stored = await this.#findStored(target, digest)
     const reader = stored && (await this.#parts.blobs.openBlob(digest))
-    if (reader !== undefined) return { reader, status: 'HIT' }
+    if (reader !== undefined) return { reader: this.#keptWhileRead(reader, digest), status: 'HIT' }
     try {
       const filled = await this.#parts.fills.open(this.#sourceOf(target, digest))
-      return { reader: filled.reader, status: filled.joined ? 'COALESCED' : 'MISS' }
+      const status = filled.joined ? 'COALESCED' : 'MISS'
+      return { reader: this.#keptWhileRead(filled.reader, digest), status }
     } catch (error) {
       throw translateUpstreamError(error, 'BLOB_UNKNOWN')
     }
@@ -160,6 +175,22 @@ export class PullThrough {
       host: target.host,
       digest,
       open: (offset, signal) => this.#parts.upstream.getBlob(target, digest, offset, signal),
+    }
+  }
+
+  /** What is being read is not evicted, so that a client that breaks off can go on. */
+  #keptWhileRead(reader: BlobReader, digest: Digest): BlobReader {
+    const use = this.#parts.room.use(digest)
+    return {
+      size: reader.size,
+      read: (range) => reader.read(range),
+      [Symbol.asyncDispose]: async () => {
+        try {
+          await reader[Symbol.asyncDispose]()
+        } finally {
+          use[Symbol.dispose]()
+        }
+      },
     }
   }
 
@@ -244,6 +275,7 @@ export class PullThrough {
     const { manifests } = this.#parts
     try {
       const kept = await manifests.cacheManifest(context, cachedName(target), fetched, tags)
+      this.#parts.room.add(kept.size)
       this.#prefetchLayers(target, kept)
       return kept
     } catch (error) {

@@ -7,6 +7,7 @@ import { randomUUID } from 'node:crypto'
 import { type Digest, type DigestAlgorithm, digestAlgorithm, Digester } from '../oci/digest.ts'
 import { OciError } from '../oci/errors.ts'
 import type { RepositoryName } from '../oci/repository-name.ts'
+import type { ContentLocks } from './content-locks.ts'
 import type {
   BlobRecord,
   Clock,
@@ -22,12 +23,14 @@ import { type Chunk, checkChunk, rangeInvalid } from './upload-session.ts'
 interface Stores {
   readonly metadata: MetadataStore
   readonly uploads: UploadStore
+  readonly locks: ContentLocks
   readonly clock: Clock
 }
 
 export class Uploads {
   readonly #metadata: MetadataStore
   readonly #uploads: UploadStore
+  readonly #locks: ContentLocks
   readonly #clock: Clock
   readonly #digesters: UploadDigesters
   /** Sessions that a request is writing to now. */
@@ -36,6 +39,7 @@ export class Uploads {
   constructor(stores: Stores, settings: { digestersMax: number }) {
     this.#metadata = stores.metadata
     this.#uploads = stores.uploads
+    this.#locks = stores.locks
     this.#clock = stores.clock
     this.#digesters = new UploadDigesters(settings.digestersMax)
   }
@@ -90,8 +94,10 @@ export class Uploads {
         await this.#discard(upload.id)
         throw digestMismatch(digest, actual, size)
       }
-      await this.#uploads.commitUpload(upload.id, digest)
-      await this.#metadata.putBlob(repository, { digest, size }, upload.id)
+      await this.#locks.whileStoring(digest, async () => {
+        await this.#uploads.commitUpload(upload.id, digest)
+        await this.#metadata.putBlob(repository, { digest, size }, upload.id)
+      })
       context.log.info({ repository, digest, size }, 'blob pushed')
       return { digest, size }
     })
@@ -114,8 +120,10 @@ export class Uploads {
       if (error !== undefined) throw error
       const actual = digester.digest()
       if (actual !== digest) throw digestMismatch(digest, actual, appended)
-      await this.#uploads.commitUpload(id, digest)
-      await this.#metadata.putBlob(repository, { digest, size: appended })
+      await this.#locks.whileStoring(digest, async () => {
+        await this.#uploads.commitUpload(id, digest)
+        await this.#metadata.putBlob(repository, { digest, size: appended })
+      })
       context.log.info({ repository, digest, size: appended }, 'blob pushed')
       return { digest, size: appended }
     } catch (error) {

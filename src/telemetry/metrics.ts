@@ -20,6 +20,11 @@ interface Source {
   readonly upstreamStates: () => readonly UpstreamState[]
   /** Clients choose which hosts are asked, so only so many get a label of their own. */
   readonly upstreamLabelsMax: number
+  /** Bytes of what is cached; an answer holds as long as a count of the content. */
+  readonly measureCache: () => Promise<number>
+  readonly cacheMaxBytes: () => number | undefined
+  /** Since the start. */
+  readonly evicted: () => { readonly manifests: number; readonly bytes: number }
 }
 
 type PullKind = 'manifest' | 'blob' | 'tags' | 'referrers'
@@ -98,6 +103,7 @@ export class Metrics {
     registerContentGauges(registers, source)
     registerReloadGauges(registers, source)
     registerUpstreamGauges(registers, source, this.#upstreamLabels)
+    registerCacheMetrics(registers, source)
   }
 
   /** @param cache HIT, MISS, STALE or COALESCED. */
@@ -125,14 +131,7 @@ const contentHelp: Record<keyof ContentCounts, string> = {
 }
 
 function registerContentGauges(registers: Registry[], source: Source): void {
-  let counted: { at: number; counts: Promise<ContentCounts> } | undefined
-  const counts = (): Promise<ContentCounts> => {
-    const now = performance.now()
-    if (counted === undefined || now - counted.at >= source.countHoldsSeconds * 1000) {
-      counted = { at: now, counts: source.countContent() }
-    }
-    return counted.counts
-  }
+  const counts = held(source.countContent, source.countHoldsSeconds)
   for (const [key, help] of Object.entries(contentHelp)) {
     const gauge = new Gauge({
       name: `trow_content_${key}`,
@@ -145,6 +144,52 @@ function registerContentGauges(registers: Registry[], source: Source): void {
       },
     })
   }
+}
+
+/** Asks again only when so much time has passed since it last asked. */
+function held<T>(ask: () => Promise<T>, holdsSeconds: number): () => Promise<T> {
+  let last: { readonly at: number; readonly answer: Promise<T> } | undefined
+  return () => {
+    const now = performance.now()
+    if (last === undefined || now - last.at >= holdsSeconds * 1000) {
+      last = { at: now, answer: ask() }
+    }
+    return last.answer
+  }
+}
+
+function registerCacheMetrics(registers: Registry[], source: Source): void {
+  const measure = held(source.measureCache, source.countHoldsSeconds)
+  const bytes: Gauge = new Gauge({
+    name: 'trow_cache_bytes',
+    help: 'Bytes of content of other registries that is cached, each counted once',
+    registers,
+    collect: async () => {
+      const measured = await measure().catch(() => undefined)
+      if (measured !== undefined) bytes.set(measured)
+    },
+  })
+  const max: Gauge = new Gauge({
+    name: 'trow_cache_max_bytes',
+    help: 'What registry_proxies.max_size allows it to be; 0 if it is not set',
+    registers,
+    collect: () => max.set(source.cacheMaxBytes() ?? 0),
+  })
+  const totals = { manifests: 0, bytes: 0 }
+  const count = (key: keyof typeof totals, name: string, help: string): void => {
+    const counter: Counter = new Counter({
+      name,
+      help,
+      registers,
+      collect: () => {
+        const total = source.evicted()[key]
+        counter.inc(total - totals[key])
+        totals[key] = total
+      },
+    })
+  }
+  count('bytes', 'trow_cache_evicted_bytes_total', 'Bytes that eviction removed from the disk')
+  count('manifests', 'trow_cache_evictions_total', 'Manifests that were evicted')
 }
 
 /** A broken configuration file is easily overlooked: the one before it stays in force. */

@@ -9,6 +9,7 @@ import { test } from 'node:test'
 import { openSqlite } from '../../src/metadata/sqlite.ts'
 import { SqlMetadataStore } from '../../src/metadata/sql-metadata-store.ts'
 import { parseRepositoryName } from '../../src/oci/repository-name.ts'
+import { ContentLocks } from '../../src/registry/content-locks.ts'
 import { UploadExpiry } from '../../src/registry/upload-expiry.ts'
 import { Uploads } from '../../src/registry/uploads.ts'
 import { DataDirectory } from '../../src/storage/filesystem/data-directory.ts'
@@ -31,6 +32,7 @@ async function openUploads() {
   const stores = {
     metadata: new SqlMetadataStore(databases, clock),
     uploads: new FilesystemUploadStore(layout, buffers, { writeBytes: 1 << 16 }),
+    locks: new ContentLocks(),
     clock,
   }
   const uploads = new Uploads(stores, { digestersMax: 10 })
