@@ -111,10 +111,9 @@ async function makeTools(): Promise<void> {
 }
 
 function listDebianPackages(): void {
-  for (const name of toolNames) {
-    const origin = tools[name]
-    if ('debian' in origin) console.log(origin.debian)
-  }
+  const origins = toolNames.map((name) => tools[name])
+  const packages = origins.flatMap((origin) => ('debian' in origin ? [origin.debian] : []))
+  for (const name of new Set(packages)) console.log(name)
 }
 
 /** What is installed, as the place that it comes from says it. */
@@ -137,12 +136,12 @@ function checkTools(): void {
   for (const name of toolNames) {
     const path = findTool(name)
     if (path !== undefined) {
-      console.log(`${name.padEnd(16)} ${findToolVersion(name, path).padEnd(36)} ${path}`)
+      console.log(`${name.padEnd(18)} ${findToolVersion(name, path).padEnd(36)} ${path}`)
     } else if (isInstallable(name)) {
-      console.error(`${name.padEnd(16)} MISSING; to get it: ${installHint(name)}`)
+      console.error(`${name.padEnd(18)} MISSING; to get it: ${installHint(name)}`)
       process.exitCode = 1
     } else {
-      console.log(`${name.padEnd(16)} not here; not required; to get it: ${installHint(name)}`)
+      console.log(`${name.padEnd(18)} not here; not required; to get it: ${installHint(name)}`)
     }
   }
 }

@@ -13,7 +13,8 @@ import { fileURLToPath } from 'node:url'
 
 /** Where a tool comes from: a Debian package, or a program of the Go module in `test/tools`. */
 export type ToolOrigin =
-  | { readonly debian: string }
+  /** `at`: the package's own program is meant, whatever else the PATH has. */
+  | { readonly debian: string; readonly at?: string }
   /** `pinned`: only this very version will do, so the PATH is not searched. */
   | { readonly testTools: string; readonly pinned?: true }
   /** In neither: its source, from where a person who has it built it. Never required. */
@@ -21,20 +22,27 @@ export type ToolOrigin =
 
 export const tools = {
   buildah: { debian: 'buildah' },
+  buildctl: { testTools: 'github.com/moby/buildkit/cmd/buildctl', pinned: true },
+  buildkitd: { testTools: 'github.com/moby/buildkit/cmd/buildkitd', pinned: true },
   conformance: {
     testTools: 'github.com/opencontainers/distribution-spec/conformance',
     pinned: true,
   },
   containerd: { testTools: 'github.com/containerd/containerd/v2/cmd/containerd', pinned: true },
+  cosign: { testTools: 'github.com/sigstore/cosign/v3/cmd/cosign' },
   crane: { testTools: 'github.com/google/go-containerregistry/cmd/crane' },
   crun: { debian: 'crun' },
   ctr: { testTools: 'github.com/containerd/containerd/v2/cmd/ctr', pinned: true },
   curl: { debian: 'curl' },
+  'debian-containerd': { debian: 'containerd', at: '/usr/bin/containerd' },
+  'debian-ctr': { debian: 'containerd', at: '/usr/bin/ctr' },
   'docker-ls': { pathOnly: 'github.com/mayflower/docker-ls' },
   'docker-registry': { debian: 'docker-registry' },
+  dockerd: { debian: 'docker.io', at: '/usr/sbin/dockerd' },
   htpasswd: { debian: 'apache2-utils' },
   mmdebstrap: { debian: 'mmdebstrap' },
   nginx: { debian: 'nginx' },
+  olareg: { testTools: 'github.com/olareg/olareg/cmd/olareg' },
   openssl: { debian: 'openssl' },
   oras: { testTools: 'oras.land/oras/cmd/oras' },
   podman: { debian: 'podman' },
@@ -112,6 +120,9 @@ function isExecutable(path: string): boolean {
 /** The path of a tool's program, or undefined when this machine does not have it. */
 export function findTool(name: ToolName): string | undefined {
   const origin: ToolOrigin = tools[name]
+  if ('debian' in origin && origin.at !== undefined) {
+    return isExecutable(origin.at) ? origin.at : undefined
+  }
   const built = 'testTools' in origin ? [findBuiltToolsDirectory() ?? ''] : []
   const path = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin']
   const isPinned = 'testTools' in origin && origin.pinned === true

@@ -49,10 +49,11 @@ function namedTargetOf(exchange: Exchange): PullTarget {
     if (isProxiedPath) return { kind: 'proxied', target: parseProxiedName(name) }
     return { kind: 'local', repository: parseRepositoryName(name) }
   }
-  if (isProxiedPath) {
-    throw invalid('the path (f/...) and the parameter ns both name another registry; use one')
-  }
-  return { kind: 'proxied', target: parseTarget(namespace, name), namespace }
+  if (!isProxiedPath) return { kind: 'proxied', target: parseTarget(namespace, name), namespace }
+  // A mirror that is configured with a path gets ns besides, from BuildKit and from containerd.
+  const target = parseProxiedName(name)
+  if (target.host === parseRegistryHost(namespace)) return { kind: 'proxied', target, namespace }
+  throw invalid('the path (f/...) and the parameter ns name two different registries')
 }
 
 /** Of this registry's own repositories. @throws OciError NAME_INVALID, UNSUPPORTED */
