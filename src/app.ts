@@ -23,6 +23,7 @@ import { Listings } from './registry/listings.ts'
 import { Manifests } from './registry/manifests.ts'
 import { Mounts } from './registry/mounts.ts'
 import type { BlobStore, Clock, MetadataStore, UploadStore } from './registry/ports.ts'
+import { makeProxyName } from './registry/proxy-chain.ts'
 import { PullThrough, type PullThroughSettings } from './registry/pull-through.ts'
 import { UploadExpiry } from './registry/upload-expiry.ts'
 import { Uploads } from './registry/uploads.ts'
@@ -87,10 +88,20 @@ export class App {
       { clock, signingKey: signing.key },
       accessSettings(config),
     )
+    const proxyName = makeProxyName()
     const upstreams = resources.use(
-      new Upstreams(config.registryProxies, { timer: systemTimer, log }),
+      new Upstreams(config.registryProxies, { timer: systemTimer, log, proxyName }),
     )
-    const foundation = { config, log, reloads, stores, authenticator, upstreams, resources }
+    const foundation = {
+      config,
+      log,
+      reloads,
+      stores,
+      authenticator,
+      upstreams,
+      proxyName,
+      resources,
+    }
     const served = await serve(foundation)
     return new App({ ...served, authenticator, upstreams, resources: resources.move() })
   }
@@ -128,6 +139,7 @@ interface Foundation {
   readonly stores: Stores
   readonly authenticator: Authenticator
   readonly upstreams: Upstreams
+  readonly proxyName: string
   /** Closes what is opened on the way. */
   readonly resources: AsyncDisposableStack
 }
@@ -168,7 +180,7 @@ async function serve(
   }
   const router = new Router(routeTable(verbs, version))
   const dispatcher = new Dispatcher(
-    { router, authenticator, metrics, log },
+    { router, authenticator, metrics, log, proxyName: foundation.proxyName },
     dispatcherSettings(config),
   )
   const { listener, address } = await listen(config, dispatcher, log)

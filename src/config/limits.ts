@@ -58,6 +58,10 @@ export const limits = {
   tagCheckSecondsMax: 4,
   /** Upstreams with metrics of their own; the others are counted together. */
   upstreamLabelsMax: 100,
+  /** Registries like this one that a request came through; a chain of three is rare already. */
+  viaHopsMax: 8,
+  /** Proxies of any kind; one that names itself anew each time is in a loop as well. */
+  viaEntriesMax: 32,
   /** Tags whose last check, and refusals whose reason, are remembered. */
   pullsRememberedMax: 10_000,
 

@@ -28,6 +28,10 @@ export type UpstreamProblem =
   | 'suspended'
   /** It was not asked: the registry is set to be offline. */
   | 'offline'
+  /** It was not asked: the credentials for it could not be had. */
+  | 'login'
+  /** It was not asked: the request came from there, by way of others. */
+  | 'loop'
 
 export interface UpstreamErrorOptions {
   readonly host: string

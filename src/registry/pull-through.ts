@@ -114,7 +114,7 @@ export class PullThrough {
     const stored = await this.#findStored(target, digest)
     if (stored !== undefined) return stored
     try {
-      return await this.#parts.upstream.headBlob(target, digest, context.signal)
+      return await this.#parts.upstream.headBlob(target, digest, context)
     } catch (error) {
       throw translateUpstreamError(error, 'BLOB_UNKNOWN')
     }
@@ -122,6 +122,7 @@ export class PullThrough {
 
   /** The caller disposes of the reader. @throws as `getBlob`. */
   async openBlob(
+    { via }: Pick<RequestContext, 'via'>,
     target: UpstreamRepository,
     digest: Digest,
   ): Promise<{ reader: BlobReader; status: CacheStatus }> {
@@ -133,7 +134,8 @@ export class PullThrough {
         repository: cachedName(target),
         host: target.host,
         digest,
-        open: (offset, signal) => this.#parts.upstream.getBlob(target, digest, offset, signal),
+        open: (offset, signal) =>
+          this.#parts.upstream.getBlob(target, digest, offset, { signal, via }),
       })
       return { reader: filled.reader, status: filled.joined ? 'COALESCED' : 'MISS' }
     } catch (error) {
@@ -148,7 +150,7 @@ export class PullThrough {
     page: PageRequest,
   ): Promise<Page<Tag>> {
     try {
-      return await this.#parts.upstream.listTags(target, page, context.signal)
+      return await this.#parts.upstream.listTags(target, page, context)
     } catch (error) {
       const cached = await this.#parts.metadata.listTags(cachedName(target), oneMore(page))
       if (cached.length === 0 || isUnknown(error)) {
@@ -168,7 +170,7 @@ export class PullThrough {
   ): Promise<Referrer[]> {
     const { upstream, metadata } = this.#parts
     try {
-      const all = await upstream.listReferrers(target, subject, context.signal)
+      const all = await upstream.listReferrers(target, subject, context)
       return all.filter(
         (referrer) => artifactType === undefined || referrer.artifactType === artifactType,
       )
@@ -232,7 +234,8 @@ export class PullThrough {
   ): Promise<PulledManifest> {
     const { upstream } = this.#parts
     // Not the client's signal: others may be waiting for the same answer.
-    const fetched = await upstream.getManifest(target, reference, new AbortController().signal)
+    const call = { signal: new AbortController().signal, via: context.via }
+    const fetched = await upstream.getManifest(target, reference, call)
     const tags: Tag[] = isDigestReference(reference) ? [] : [reference]
     const manifest = await this.#keep(context, target, fetched, tags)
     return { manifest, status: 'MISS' }
@@ -273,11 +276,12 @@ export class PullThrough {
     const { upstream, manifests } = this.#parts
     const repository = cachedName(target)
     const signal = AbortSignal.timeout(this.#settings.checkSecondsMax * 1000)
-    const head = await upstream.headManifest(target, tag, signal)
+    const call = { signal, via: context.via }
+    const head = await upstream.headManifest(target, tag, call)
     if (head.digest === cached.digest) return { manifest: cached, status: 'HIT' }
     const known = await manifests.findManifest(context, repository, head.digest)
     const fetched =
-      known ?? head.manifest ?? (await upstream.getManifest(target, head.digest, signal))
+      known ?? head.manifest ?? (await upstream.getManifest(target, head.digest, call))
     const manifest = await this.#keep(context, target, fetched, [tag])
     return { manifest, status: 'MISS' }
   }

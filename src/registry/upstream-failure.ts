@@ -5,6 +5,10 @@
 import { parseEcrHost } from '../oci/ecr-host.ts'
 import { OciError, type OciErrorCode } from '../oci/errors.ts'
 import { UpstreamError } from '../oci/upstream-error.ts'
+import { loopAdvice } from './proxy-chain.ts'
+
+/** What a registry like this one answers when asking on would lead back to where a request was. */
+const loopDetected = 508
 
 /** An upstream that does not have it. */
 const unknownStatuses: readonly number[] = [400, 404, 410]
@@ -35,6 +39,10 @@ export function translateUpstreamError(
     return new OciError(unknown, { message: message + loginHint(error), detail, cause: error })
   }
   if (problem === 'address') return new OciError('DENIED', { message, detail, cause: error })
+  if (status === loopDetected) {
+    const whole = `${message}: the request goes round in a loop of registries; ${loopAdvice}`
+    return new OciError('UNAVAILABLE', { status, message: whole, detail, cause: error })
+  }
   const retryAfter = Math.max(1, Math.ceil((retryAfterMs ?? 1000) / 1000))
   const headers = { 'Retry-After': String(retryAfter) }
   if (status === 429)

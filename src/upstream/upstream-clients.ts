@@ -22,8 +22,8 @@ export interface UpstreamParts {
   readonly transportFactory?: TransportFactory
   /** Resolves the names of hosts that nobody vouches for. */
   readonly resolver?: Resolver
-  /** Registries like this one that a request has gone through, this one included. */
-  readonly hops?: number
+  /** What this process calls itself in `Via`. */
+  readonly proxyName: string
 }
 
 interface Kept {
@@ -105,18 +105,18 @@ export class UpstreamClients implements AsyncDisposable {
     made: { entry: UpstreamEntry; chosen: ChosenEntry; host: RegistryHost },
   ): Kept {
     const { entry, chosen, host } = made
-    const { timer, log, hops = 1 } = this.#parts
+    const { timer, log } = this.#parts
     const health = this.#healths.get(key) ?? new UpstreamHealth(host, timer, log)
     const { listed } = chosen
     const registries = this.#registries
     const client = new UpstreamClient({
       ...this.#parts,
       host,
+      ...(host !== target.host && { namespace: target.host }),
       entry,
       listed,
       registries,
       health,
-      hops,
     })
     const { pathPrefix } = chosen.entry
     const place = {

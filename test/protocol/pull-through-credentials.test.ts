@@ -3,7 +3,6 @@
  * is fetched, and that what one login can see is not shown under another repository's name.
  */
 import assert from 'node:assert/strict'
-import { writeFile } from 'node:fs/promises'
 import { describe, test } from 'node:test'
 import {
   failing,
@@ -13,7 +12,7 @@ import {
 } from '../support/fake-upstream-behaviours.ts'
 import { type FakeRequest, FakeUpstream } from '../support/fake-upstream.ts'
 import { imageFixture } from '../support/image-fixture.ts'
-import { pathOf, proxyConfig, type Scene, startScene } from '../support/pull-through.ts'
+import { configure, pathOf, proxyConfig, type Scene, startScene } from '../support/pull-through.ts'
 import { assertError, makeBlob } from '../support/push-steps.ts'
 import { type Registry, startRegistry } from '../support/start-registry.ts'
 import { until } from '../support/until.ts'
@@ -278,10 +277,8 @@ describe('a configuration that is loaded again', () => {
     upstream.content.addImage('app', image, 'v1')
     upstream.use(requiringBasic(login))
     assertError(await scene.manifest('v1'), 404, 'MANIFEST_UNKNOWN')
-    const right = proxyConfig([{ host: upstream.host, insecure: true, ...login }])
-    await writeConfig(registry, right)
-    registry.signal('SIGHUP')
-    await until('the new login is used', async () => (await scene.manifest('v1')).status === 200)
+    await configure(registry, proxyConfig([{ host: upstream.host, insecure: true, ...login }]))
+    assert.equal((await scene.manifest('v1')).status, 200)
   })
 
   test('does not end what is on its way', async () => {
@@ -291,10 +288,7 @@ describe('a configuration that is loaded again', () => {
     upstream.use(requiringBasic(login))
     using client = await scene.openBlob(digest)
     await client.readHead()
-    const from = registry.logLength
-    await writeConfig(registry, proxyConfig([{ host: upstream.host, insecure: true }]))
-    registry.signal('SIGHUP')
-    await registry.logged(({ msg }) => /reload/i.test(msg), from)
+    await configure(registry, proxyConfig([{ host: upstream.host, insecure: true }]))
     gate.open()
     assert.ok((await client.readBytes(bytes.length)).equals(bytes))
     await until('the blob is kept', async () => {
@@ -302,7 +296,3 @@ describe('a configuration that is loaded again', () => {
     })
   })
 })
-
-async function writeConfig({ configFile }: Registry, text: string): Promise<void> {
-  await writeFile(configFile, text)
-}

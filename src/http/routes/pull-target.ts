@@ -8,6 +8,7 @@ import { OciError } from '../../oci/errors.ts'
 import { parseRepositoryName, type RepositoryName } from '../../oci/repository-name.ts'
 import type { UpstreamRepository } from '../../registry/ports.ts'
 import type { Exchange } from '../exchange.ts'
+import { refuseLoop } from '../via.ts'
 
 export type PullTarget =
   | { readonly kind: 'local'; readonly repository: RepositoryName }
@@ -20,8 +21,14 @@ export type PullTarget =
 
 const proxiedPrefix = 'f/'
 
-/** @throws OciError NAME_INVALID */
+/** @throws OciError NAME_INVALID, UNAVAILABLE (508) when the request came from here */
 export function pullTargetOf(exchange: Exchange): PullTarget {
+  const pull = parseTargetOf(exchange)
+  if (pull.kind === 'proxied') refuseLoop(exchange, pull.target.host)
+  return pull
+}
+
+function parseTargetOf(exchange: Exchange): PullTarget {
   const name = exchange.parameters['repository'] ?? ''
   const namespace = namespaceOf(exchange)
   const isProxiedPath = name === 'f' || name.startsWith(proxiedPrefix)
@@ -37,7 +44,7 @@ export function pullTargetOf(exchange: Exchange): PullTarget {
 
 /** Of this registry's own repositories. @throws OciError NAME_INVALID, UNSUPPORTED */
 export function localRepositoryOf(exchange: Exchange): RepositoryName {
-  const target = pullTargetOf(exchange)
+  const target = parseTargetOf(exchange)
   if (target.kind === 'local') return target.repository
   throw new OciError('UNSUPPORTED', {
     message: 'repositories of other registries (f/..., ?ns=...) cannot be pushed to or changed',
