@@ -9,6 +9,7 @@ import { guarded, guardedLookup, notAsked, type Resolver } from './address-guard
 import { withoutIdentity } from './choose-entry.ts'
 import { apiHost } from './endpoint.ts'
 import type { Send } from './exchange.ts'
+import { isAuthHost } from './realm.ts'
 import { type Sender, Transport, type TransportOptions } from './transport.ts'
 import type { UpstreamEntry } from './upstream-settings.ts'
 
@@ -61,14 +62,14 @@ export class RoutedTransport implements Sender {
   }
 
   /** The entry by which another host may be trusted, whatever its address is. */
-  #findVoucher({ protocol, host, hostname }: URL): UpstreamEntry | undefined {
+  #findVoucher(url: URL): UpstreamEntry | undefined {
     const { registries, entry } = this.#options
+    const { protocol, host } = url
     const other = registries.find(
       (one) => new URL(`${protocol}//${apiHost(one.host as RegistryHost)}`).host === host,
     )
     if (other !== undefined) return withoutIdentity(other)
-    const isAuthHost = entry.authHosts?.some((name) => name === host || name === hostname)
-    return isAuthHost ? withoutIdentity(entry) : undefined
+    return isAuthHost(entry.authHosts ?? [], url) ? withoutIdentity(entry) : undefined
   }
 
   readonly #public: Send = async (request) => {

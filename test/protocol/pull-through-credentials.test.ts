@@ -3,7 +3,10 @@
  * is fetched, and that what one login can see is not shown under another repository's name.
  */
 import assert from 'node:assert/strict'
+import { join } from 'node:path'
 import { describe, test } from 'node:test'
+import { issueCertificate } from '../support/certificate.ts'
+import { directoryWith } from '../support/directory-with.ts'
 import {
   failing,
   FakeTokenService,
@@ -20,6 +23,7 @@ import { until } from '../support/until.ts'
 const image = imageFixture({ layers: 1, layerBytes: 10_000 })
 const manifestDigest = image.root.digest
 const login = { username: 'user', password: 'secret' }
+const certificate = issueCertificate(['localhost', '127.0.0.1'])
 
 interface TokenScene {
   readonly scene: Scene
@@ -174,6 +178,37 @@ describe('26. a password', () => {
     assert.notEqual(reply.status, 200)
     assert.deepEqual([...authorizations(thief)].filter(Boolean), [])
     assert.ok(thief.requests.every(({ body }) => !body.includes(login.password)))
+  })
+
+  test('is sent to one that auth_hosts names, over https', async (t) => {
+    const directory = await directoryWith(t, { 'ca.crt': certificate.ca })
+    const tls = { key: certificate.key, cert: certificate.cert }
+    await using upstream = await FakeUpstream.start({ tls })
+    await using service = await FakeUpstream.start({ tls })
+    upstream.content.addImage('app', image, 'v1')
+    const host = service.host.replace('127.0.0.1', 'localhost')
+    const tokens = new FakeTokenService({ login })
+    service.use(tokens.issue)
+    upstream.use(tokens.require(`https://${host}/token`))
+    const entry = { host: upstream.host, ca_file: join(directory, 'ca.crt'), ...login }
+    const beside = { host, ca_file: join(directory, 'ca.crt') }
+    await using registry = await startRegistry({ config: proxyConfig([entry, beside]) })
+    const path = `${pathOf(upstream, 'app')}/manifests/v1`
+    // Being listed is not enough.
+    assertError(await registry.request('GET', path), 404, 'MANIFEST_UNKNOWN')
+    assert.deepEqual([...authorizations(service)].filter(Boolean), [])
+    for (const authHosts of [[host], ['localhost']]) {
+      await configure(registry, proxyConfig([{ ...entry, auth_hosts: authHosts }]))
+      assert.equal((await registry.request('GET', path)).status, 200)
+      assert.equal(service.requests.at(-1)?.headers.authorization, basic(login))
+    }
+    // In clear it is not sent there either.
+    upstream.use(tokens.require(`http://${host}/token`))
+    await configure(registry, proxyConfig([{ ...entry, auth_hosts: [host] }]))
+    const asked = service.connections
+    const other = `${pathOf(upstream, 'app')}/blobs/${manifestDigest}`
+    assertError(await registry.request('GET', other), 403, 'DENIED')
+    assert.equal(service.connections, asked)
   })
 
   test('is in no log and in no answer', async () => {
