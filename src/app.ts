@@ -33,6 +33,7 @@ import { ReadBuffers } from './storage/filesystem/read-buffers.ts'
 import { FilesystemUploadStore } from './storage/filesystem/upload-store.ts'
 import type { Logger } from './telemetry/logger.ts'
 import { Metrics } from './telemetry/metrics.ts'
+import { Proxies } from './upstream/proxies.ts'
 import { systemTimer } from './upstream/timer.ts'
 import { Upstreams } from './upstream/upstreams.ts'
 
@@ -89,8 +90,11 @@ export class App {
       accessSettings(config),
     )
     const proxyName = makeProxyName()
+    const proxies = new Proxies(process.env)
+    const shown = proxies.describe()
+    if (shown !== undefined) log.info(shown, 'other registries are asked through a proxy')
     const upstreams = resources.use(
-      new Upstreams(config.registryProxies, { timer: systemTimer, log, proxyName }),
+      new Upstreams(config.registryProxies, { timer: systemTimer, log, proxyName, proxies }),
     )
     const foundation = {
       config,

@@ -9,6 +9,7 @@ import { guarded, guardedLookup, notAsked, type Resolver } from './address-guard
 import { withoutIdentity } from './choose-entry.ts'
 import { apiHost } from './endpoint.ts'
 import type { Send } from './exchange.ts'
+import type { Proxies } from './proxies.ts'
 import { isAuthHost } from './realm.ts'
 import { type Sender, Transport, type TransportOptions } from './transport.ts'
 import type { UpstreamEntry } from './upstream-settings.ts'
@@ -24,6 +25,7 @@ export interface RoutedTransportOptions {
   readonly registries: readonly UpstreamEntry[]
   readonly transportFactory?: TransportFactory | undefined
   readonly resolver?: Resolver | undefined
+  readonly proxies?: Proxies | undefined
 }
 
 export class RoutedTransport implements Sender {
@@ -84,8 +86,8 @@ export class RoutedTransport implements Sender {
   #sender(key: string, options: () => TransportOptions): Sender {
     const known = this.#senders.get(key)
     if (known !== undefined) return known
-    const { transportFactory = (given) => new Transport(given) } = this.#options
-    const sender = transportFactory(options())
+    const { transportFactory = (given) => new Transport(given), proxies } = this.#options
+    const sender = transportFactory({ ...options(), proxies })
     this.#senders.set(key, sender)
     return sender
   }

@@ -9,6 +9,7 @@ import type { UpstreamRepository } from '../registry/ports.ts'
 import type { Resolver } from './address-guard.ts'
 import { type ChosenEntry, chooseEntry, withoutIdentity } from './choose-entry.ts'
 import { fingerprint } from './entry-fingerprint.ts'
+import type { Proxies } from './proxies.ts'
 import type { TransportFactory } from './routed-transport.ts'
 import type { Timer } from './timer.ts'
 import { UpstreamClient } from './upstream-client.ts'
@@ -22,6 +23,8 @@ export interface UpstreamParts {
   readonly transportFactory?: TransportFactory
   /** Resolves the names of hosts that nobody vouches for. */
   readonly resolver?: Resolver
+  /** Through which requests go that are not for a host nearby. */
+  readonly proxies?: Proxies
   /** What this process calls itself in `Via`. */
   readonly proxyName: string
 }
