@@ -33,6 +33,8 @@ import { ReadBuffers } from './storage/filesystem/read-buffers.ts'
 import { FilesystemUploadStore } from './storage/filesystem/upload-store.ts'
 import type { Logger } from './telemetry/logger.ts'
 import { Metrics } from './telemetry/metrics.ts'
+import { ecrApi } from './upstream/ecr-api.ts'
+import { EcrCredentials } from './upstream/ecr-credentials.ts'
 import { Proxies } from './upstream/proxies.ts'
 import { systemTimer } from './upstream/timer.ts'
 import { Upstreams } from './upstream/upstreams.ts'
@@ -90,12 +92,7 @@ export class App {
       accessSettings(config),
     )
     const proxyName = makeProxyName()
-    const proxies = new Proxies(process.env)
-    const shown = proxies.describe()
-    if (shown !== undefined) log.info(shown, 'other registries are asked through a proxy')
-    const upstreams = resources.use(
-      new Upstreams(config.registryProxies, { timer: systemTimer, log, proxyName, proxies }),
-    )
+    const upstreams = resources.use(makeUpstreams(config, log, proxyName))
     const foundation = {
       config,
       log,
@@ -129,6 +126,15 @@ export class App {
     await this.#parts.listener.close(graceSeconds)
     await this.#parts.resources.disposeAsync()
   }
+}
+
+function makeUpstreams(config: Config, log: Logger, proxyName: string): Upstreams {
+  const proxies = new Proxies(process.env)
+  const shown = proxies.describe()
+  if (shown !== undefined) log.info(shown, 'other registries are asked through a proxy')
+  const timer = systemTimer
+  const ecr = new EcrCredentials(ecrApi(process.env, proxies), timer, log)
+  return new Upstreams(config.registryProxies, { timer, log, proxyName, proxies, ecr })
 }
 
 /** Whoever reloads the configuration says how it went. */

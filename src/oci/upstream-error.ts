@@ -40,6 +40,7 @@ export interface UpstreamErrorOptions {
   readonly codes?: readonly string[]
   readonly retryable?: boolean
   readonly retryAfterMs?: number | undefined
+  readonly advice?: string
   readonly cause?: unknown
 }
 
@@ -56,6 +57,8 @@ export class UpstreamError extends Error {
   readonly retryable: boolean
   /** The upstream's `Retry-After`. */
   readonly retryAfterMs: number | undefined
+  /** What to do about it, in words that anybody may see. */
+  readonly advice: string | undefined
 
   constructor(message: string, options: UpstreamErrorOptions) {
     super(printable(message), { cause: options.cause })
@@ -65,6 +68,7 @@ export class UpstreamError extends Error {
     this.codes = options.codes ?? []
     this.retryable = options.retryable ?? false
     this.retryAfterMs = options.retryAfterMs
+    this.advice = options.advice
   }
 }
 

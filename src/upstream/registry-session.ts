@@ -6,7 +6,7 @@
 import { limits } from '../config/limits.ts'
 import type { RegistryHost } from '../oci/image-reference.ts'
 import { Authorizer } from './authorization.ts'
-import type { Credentials } from './credentials.ts'
+import type { Credentials, CredentialSource } from './credentials.ts'
 import { Endpoint, type Scheme } from './endpoint.ts'
 import type { UpstreamError } from '../oci/upstream-error.ts'
 import {
@@ -30,7 +30,7 @@ export interface RegistrySessionOptions {
   readonly send: Send
   /** Tried in this order until one is answered; `['https']` unless plain http was asked for. */
   readonly schemes?: readonly Scheme[]
-  readonly credentials?: Credentials | undefined
+  readonly credentials?: Credentials | CredentialSource | undefined
   readonly realmPolicy?: RealmPolicy
   /** Sent with each request for content, by lower-case name. */
   readonly headers?: Readonly<Record<string, string>>

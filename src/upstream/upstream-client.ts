@@ -6,7 +6,8 @@ import { limits } from '../config/limits.ts'
 import type { RegistryHost } from '../oci/image-reference.ts'
 import { withSelf } from '../registry/proxy-chain.ts'
 import { RegistryClient } from './client.ts'
-import { PasswordCredentials } from './credentials.ts'
+import { type Credentials, type CredentialSource, PasswordCredentials } from './credentials.ts'
+import type { EcrCredentials } from './ecr-credentials.ts'
 import type { Send } from './exchange.ts'
 import { siteRealm } from './realm.ts'
 import { RequestTurns } from './request-turns.ts'
@@ -14,7 +15,6 @@ import { defaultRetryPolicy, type RetryPolicy } from './retry.ts'
 import { RoutedTransport, type RoutedTransportOptions } from './routed-transport.ts'
 import type { Timer } from './timer.ts'
 import type { UpstreamHealth } from './upstream-health.ts'
-import type { UpstreamEntry } from './upstream-settings.ts'
 
 /** Somebody waits: a second try soon, and for what says "later" the caller has other answers. */
 const retryPolicy: RetryPolicy = {
@@ -28,6 +28,7 @@ const retryPolicy: RetryPolicy = {
 export interface UpstreamClientOptions extends RoutedTransportOptions {
   readonly health: UpstreamHealth
   readonly timer: Timer
+  readonly ecr?: EcrCredentials | undefined
   readonly random?: (() => number) | undefined
   /** The registry that the host stands in for. */
   readonly namespace?: RegistryHost
@@ -58,7 +59,7 @@ export class UpstreamClient {
         [Symbol.asyncDispose]: async () => await transport[Symbol.asyncDispose](),
       },
       schemes: [entry.insecure ? 'http' : 'https'],
-      credentials: credentialsOf(entry),
+      credentials: credentialsOf(options),
       realmPolicy: siteRealm(entry.authHosts),
       retryPolicy,
       timer,
@@ -121,6 +122,12 @@ function wellMannered(transport: RoutedTransport, options: UpstreamClientOptions
   }
 }
 
-function credentialsOf({ user }: UpstreamEntry): PasswordCredentials | undefined {
-  return user && new PasswordCredentials(user.name, user.password.reveal())
+/** What is fetched for ECR is never sent in clear, whatever an entry says. */
+function credentialsOf({
+  host,
+  entry: { user, insecure },
+  ecr,
+}: UpstreamClientOptions): Credentials | CredentialSource | undefined {
+  if (user !== undefined) return new PasswordCredentials(user.name, user.password.reveal())
+  return insecure ? undefined : ecr?.sourceFor(host)
 }

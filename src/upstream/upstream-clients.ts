@@ -8,6 +8,7 @@ import { parseRegistryHost, type RegistryHost } from '../oci/image-reference.ts'
 import type { UpstreamRepository } from '../registry/ports.ts'
 import type { Resolver } from './address-guard.ts'
 import { type ChosenEntry, chooseEntry, withoutIdentity } from './choose-entry.ts'
+import type { EcrCredentials } from './ecr-credentials.ts'
 import { fingerprint } from './entry-fingerprint.ts'
 import type { Proxies } from './proxies.ts'
 import type { TransportFactory } from './routed-transport.ts'
@@ -25,6 +26,8 @@ export interface UpstreamParts {
   readonly resolver?: Resolver
   /** Through which requests go that are not for a host nearby. */
   readonly proxies?: Proxies
+  /** Logs in to private ECR registries that no entry has a login for. */
+  readonly ecr?: EcrCredentials
   /** What this process calls itself in `Via`. */
   readonly proxyName: string
 }

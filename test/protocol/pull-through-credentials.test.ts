@@ -15,7 +15,14 @@ import {
 } from '../support/fake-upstream-behaviours.ts'
 import { type FakeRequest, FakeUpstream } from '../support/fake-upstream.ts'
 import { imageFixture } from '../support/image-fixture.ts'
-import { configure, pathOf, proxyConfig, type Scene, startScene } from '../support/pull-through.ts'
+import {
+  configure,
+  messageOf,
+  pathOf,
+  proxyConfig,
+  type Scene,
+  startScene,
+} from '../support/pull-through.ts'
 import { assertError, makeBlob } from '../support/push-steps.ts'
 import { type Registry, startRegistry } from '../support/start-registry.ts'
 import { until } from '../support/until.ts'
@@ -195,7 +202,9 @@ describe('26. a password', () => {
     await using registry = await startRegistry({ config: proxyConfig([entry, beside]) })
     const path = `${pathOf(upstream, 'app')}/manifests/v1`
     // Being listed is not enough.
-    assertError(await registry.request('GET', path), 404, 'MANIFEST_UNKNOWN')
+    const refused = await registry.request('GET', path)
+    assertError(refused, 404, 'MANIFEST_UNKNOWN')
+    assert.match(messageOf(refused).message, new RegExp(`name ${host} in auth_hosts`))
     assert.deepEqual([...authorizations(service)].filter(Boolean), [])
     for (const authHosts of [[host], ['localhost']]) {
       await configure(registry, proxyConfig([{ ...entry, auth_hosts: authHosts }]))
