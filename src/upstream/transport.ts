@@ -99,7 +99,7 @@ export class Transport implements Sender {
       // Each tunnel takes a connection for itself; a proxy has as long to open it as a server has.
       clientFactory: (origin, options) =>
         new Pool(origin, { ...options, headersTimeout: bounds.connectTimeout }),
-      factory: (origin, options) => new Pool(origin, { ...bounds, ...options }),
+      factory: (origin, options: object) => new Pool(origin, { ...bounds, ...options }),
     })
   }
 
