@@ -33,8 +33,7 @@ import { ReadBuffers } from './storage/filesystem/read-buffers.ts'
 import { FilesystemUploadStore } from './storage/filesystem/upload-store.ts'
 import type { Logger } from './telemetry/logger.ts'
 import { Metrics } from './telemetry/metrics.ts'
-import { ecrApi } from './upstream/ecr-api.ts'
-import { EcrCredentials } from './upstream/ecr-credentials.ts'
+import { amazonApi, EcrCredentials } from './upstream/ecr-credentials.ts'
 import { Proxies } from './upstream/proxies.ts'
 import { systemTimer } from './upstream/timer.ts'
 import { Upstreams } from './upstream/upstreams.ts'
@@ -133,7 +132,7 @@ function makeUpstreams(config: Config, log: Logger, proxyName: string): Upstream
   const shown = proxies.describe()
   if (shown !== undefined) log.info(shown, 'other registries are asked through a proxy')
   const timer = systemTimer
-  const ecr = new EcrCredentials(ecrApi(process.env, proxies), timer, log)
+  const ecr = new EcrCredentials(amazonApi({ environment: process.env, proxies }), timer, log)
   return new Upstreams(config.registryProxies, { timer, log, proxyName, proxies, ecr })
 }
 

@@ -1,13 +1,13 @@
 /**
- * ECR's GetAuthorizationToken by Amazon's SDK, which is loaded when the first registry wants it: with
- * what the AWS credentials chain finds, over the transport that all other requests use. Nothing that
- * the SDK says is shown but the first line of an error.
+ * ECR's GetAuthorizationToken by Amazon's SDK: with what the AWS credentials chain finds, over the
+ * transport that all other requests use. Nothing that the SDK says is shown but the first line of an
+ * error. Only `import()` may load this file, as it brings the SDK along.
  */
+import { ECRClient, GetAuthorizationTokenCommand } from '@aws-sdk/client-ecr'
 import { Readable } from 'node:stream'
 import { limits } from '../config/limits.ts'
 import type { EcrHost } from '../oci/ecr-host.ts'
 import { printable, UpstreamError } from '../oci/upstream-error.ts'
-import type { EcrApi, EcrToken } from './ecr-credentials.ts'
 import { headerOf, readBody, type Send, type UpstreamResponse } from './exchange.ts'
 import type { Proxies } from './proxies.ts'
 import { Transport } from './transport.ts'
@@ -26,24 +26,38 @@ interface SdkRequest {
   readonly body?: string | Uint8Array
 }
 
-export function ecrApi(environment: Environment, proxies: Proxies | undefined): EcrApi {
-  return async (host, signal) => {
-    await using transport = new Transport({ proxies })
-    const { ECRClient, GetAuthorizationTokenCommand } = await import('@aws-sdk/client-ecr')
-    const client = new ECRClient({
-      region: host.region,
-      ...endpointOf(host, environment),
-      requestHandler: requestHandler(transport.send, signal),
-    })
-    try {
-      const answer = await client.send(new GetAuthorizationTokenCommand({}))
-      return readToken(answer.authorizationData?.[0])
-    } catch (error) {
-      signal.throwIfAborted()
-      throw new Error(explain(error), { cause: error })
-    } finally {
-      client.destroy()
-    }
+export interface EcrToken {
+  /** Base64 of `user:password`. */
+  readonly token: string
+  /** Milliseconds since 1970. */
+  readonly expiresAt: number
+}
+
+export interface EcrApiOptions {
+  readonly environment: Environment
+  readonly proxies?: Proxies | undefined
+  readonly signal: AbortSignal
+}
+
+/** @throws Error with a message that may be shown. */
+export async function fetchEcrToken(
+  host: EcrHost,
+  { environment, proxies, signal }: EcrApiOptions,
+): Promise<EcrToken> {
+  await using transport = new Transport({ proxies })
+  const client = new ECRClient({
+    region: host.region,
+    ...endpointOf(host, environment),
+    requestHandler: requestHandler(transport.send, signal),
+  })
+  try {
+    const answer = await client.send(new GetAuthorizationTokenCommand({}))
+    return readToken(answer.authorizationData?.[0])
+  } catch (error) {
+    signal.throwIfAborted()
+    throw new Error(explain(error), { cause: error })
+  } finally {
+    client.destroy()
   }
 }
 

@@ -11,18 +11,20 @@ import type { RegistryHost } from '../oci/image-reference.ts'
 import { UpstreamError } from '../oci/upstream-error.ts'
 import type { Clock } from '../registry/ports.ts'
 import { type Credentials, type CredentialSource, PasswordCredentials } from './credentials.ts'
+import type { EcrApiOptions, EcrToken } from './ecr-api.ts'
 import { SharedFlight } from './shared-flight.ts'
 import type { UpstreamLog } from './upstream-settings.ts'
 
-export interface EcrToken {
-  /** Base64 of `user:password`. */
-  readonly token: string
-  /** Milliseconds since 1970. */
-  readonly expiresAt: number
-}
-
 /** Who has tokens: Amazon's SDK, or a test. An error's message is shown, so it holds no secret. */
 export type EcrApi = (host: EcrHost, signal: AbortSignal) => Promise<EcrToken>
+
+/** Amazon's SDK, of which nothing is loaded before the first login. */
+export function amazonApi(options: Omit<EcrApiOptions, 'signal'>): EcrApi {
+  return async (host, signal) => {
+    const { fetchEcrToken } = await import('./ecr-api.ts')
+    return await fetchEcrToken(host, { ...options, signal })
+  }
+}
 
 interface Login {
   readonly credentials: PasswordCredentials

@@ -3,78 +3,21 @@
  * the AWS credentials that it finds, and says what is missing when it finds none.
  */
 import assert from 'node:assert/strict'
-import { join } from 'node:path'
-import { describe, test, type TestContext } from 'node:test'
-import { issueCertificate } from '../support/certificate.ts'
-import { directoryWith } from '../support/directory-with.ts'
-import { amazonError, FakeEcr } from '../support/fake-ecr.ts'
-import { FakeProxy } from '../support/fake-proxy.ts'
-import { FakeUpstream } from '../support/fake-upstream.ts'
+import { describe, test } from 'node:test'
+import { ecrHosts, startEcrScene } from '../support/ecr-scene.ts'
+import { amazonError } from '../support/fake-ecr.ts'
 import { failing } from '../support/fake-upstream-behaviours.ts'
 import { imageFixture } from '../support/image-fixture.ts'
-import { messageOf, proxyConfig } from '../support/pull-through.ts'
+import { messageOf } from '../support/pull-through.ts'
 import { assertError } from '../support/push-steps.ts'
-import { type Registry, startRegistry } from '../support/start-registry.ts'
 
 const image = imageFixture({ layers: 2, layerBytes: 100_000 })
-const host = '123456789012.dkr.ecr.eu-west-1.amazonaws.com'
-const neighbour = '210987654321.dkr.ecr.eu-west-1.amazonaws.com'
-const china = '123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn'
-const fips = '123456789012.dkr.ecr-fips.us-gov-west-1.amazonaws.com'
-const dualStack = '123456789012.dkr-ecr.eu-west-1.on.aws'
-const hosts = [host, neighbour, china, fips, dualStack]
-const certificate = issueCertificate(hosts)
-const keys = { AWS_ACCESS_KEY_ID: 'AKIAEXAMPLE', AWS_SECRET_ACCESS_KEY: 'aws-secret' }
-
-interface Scene extends AsyncDisposable {
-  readonly ecr: FakeEcr
-  readonly api: FakeUpstream
-  readonly upstream: FakeUpstream
-  readonly registry: Registry
-  manifest(host: string, tag?: string): ReturnType<Registry['request']>
-}
-
-async function startScene(
-  t: TestContext,
-  options: { environment?: Record<string, string>; entries?: readonly object[] } = {},
-): Promise<Scene> {
-  const directory = await directoryWith(t, { 'ca.crt': certificate.ca })
-  const { environment = keys, entries = [] } = options
-  await using started = new AsyncDisposableStack()
-  const ecr = new FakeEcr()
-  const api = started.use(await FakeUpstream.start()).use(ecr.api)
-  const tls = { key: certificate.key, cert: certificate.cert }
-  const upstream = started.use(await FakeUpstream.start({ tls })).use(ecr.registry)
-  upstream.content.addImage('app', image, 'v1')
-  const led = Object.fromEntries(hosts.map((name) => [`${name}:443`, upstream.host]))
-  const proxy = started.use(await FakeProxy.start({ hosts: led }))
-  const registry = started.use(
-    await startRegistry({
-      config: proxyConfig(entries),
-      environment: {
-        HOME: directory,
-        HTTPS_PROXY: `http://${proxy.host}`,
-        NODE_EXTRA_CA_CERTS: join(directory, 'ca.crt'),
-        AWS_ENDPOINT_URL_ECR: api.origin,
-        AWS_EC2_METADATA_DISABLED: 'true',
-        ...environment,
-      },
-    }),
-  )
-  const stack = started.move()
-  return {
-    ecr,
-    api,
-    upstream,
-    registry,
-    manifest: (name, tag = 'v1') => registry.request('GET', `/v2/app/manifests/${tag}?ns=${name}`),
-    [Symbol.asyncDispose]: () => stack.disposeAsync(),
-  }
-}
+const { host, neighbour } = ecrHosts
+const hosts = Object.values(ecrHosts)
 
 describe('28. a private ECR registry', () => {
   test('is logged in to once, with AWS credentials, by many at the same time', async (t) => {
-    await using scene = await startScene(t)
+    await using scene = await startEcrScene(t, image)
     const { registry, upstream, ecr } = scene
     const paths = image.blobs.map(({ digest }) => `/v2/app/blobs/${digest}?ns=${host}`)
     const replies = await Promise.all([
@@ -90,7 +33,7 @@ describe('28. a private ECR registry', () => {
   })
 
   test('shares its login with its neighbours in the region, and with no others', async (t) => {
-    await using scene = await startScene(t)
+    await using scene = await startEcrScene(t, image)
     for (const name of [...hosts, ...hosts]) {
       assert.equal((await scene.manifest(name)).status, 200, name)
     }
@@ -98,9 +41,17 @@ describe('28. a private ECR registry', () => {
     assert.deepEqual(scene.ecr.regions, regions)
   })
 
+  test('is logged in to by the role of a service account', async (t) => {
+    await using scene = await startEcrScene(t, image, { hasRole: true })
+    const reply = await scene.manifest(host)
+    assert.equal(reply.status, 200, reply.body.toString())
+    assert.deepEqual(scene.ecr.identities, ['identity'])
+    assert.doesNotMatch(scene.registry.output(), /sts-se/)
+  })
+
   test('is logged in to by its entry, if that has a login', async (t) => {
     const entry = { host, username: 'AWS', password: 'password-9' }
-    await using scene = await startScene(t, { entries: [entry, { host: neighbour }] })
+    await using scene = await startEcrScene(t, image, { entries: [entry, { host: neighbour }] })
     assert.equal((await scene.manifest(host)).status, 200)
     assert.deepEqual(scene.ecr.regions, [])
     assert.equal((await scene.manifest(neighbour)).status, 200)
@@ -108,7 +59,7 @@ describe('28. a private ECR registry', () => {
   })
 
   test('that does not let the login see something says what it needs', async (t) => {
-    await using scene = await startScene(t)
+    await using scene = await startEcrScene(t, image)
     scene.upstream.use(failing(403, 'DENIED'), { on: /manifests/ }).use(scene.ecr.registry)
     const reply = await scene.manifest(host)
     assertError(reply, 404, 'MANIFEST_UNKNOWN')
@@ -121,7 +72,7 @@ describe('28. a private ECR registry', () => {
 
 describe('28. without AWS credentials', () => {
   test('what is missing is told soon, and all else goes on', async (t) => {
-    await using scene = await startScene(t, { environment: {} })
+    await using scene = await startEcrScene(t, image, { environment: {} })
     for (let time = 0; time < 7; time++) {
       const begin = performance.now()
       const reply = await scene.manifest(host)
@@ -137,7 +88,7 @@ describe('28. without AWS credentials', () => {
   })
 
   test('that may log in, the refusal is passed on without what was signed', async (t) => {
-    await using scene = await startScene(t)
+    await using scene = await startEcrScene(t, image)
     const refusal =
       'not authorized to perform: ecr:GetAuthorizationToken\nx-amz-security-token:leak'
     scene.api.use(amazonError('AccessDeniedException', refusal))

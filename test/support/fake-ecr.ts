@@ -1,7 +1,7 @@
 // Amazon's ECR as far as a login goes: the API that hands out passwords, and what private registries
 // make of them.
 
-import type { Behaviour, FakeRequest } from './fake-upstream.ts'
+import type { Answer, Behaviour, FakeRequest } from './fake-upstream.ts'
 import { errorAnswer } from './fake-upstream-content.ts'
 
 const target = 'AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken'
@@ -9,11 +9,15 @@ const target = 'AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken'
 export class FakeEcr {
   /** Regions that a password was asked for, as the signatures name them. */
   readonly regions: string[] = []
+  /** Tokens of service accounts that a role was asked for with. */
+  readonly identities: string[] = []
   #handedOut = 0
   #expiredUpTo = 0
 
   /** For the fake upstream that stands for the API. */
-  readonly api: Behaviour = ({ headers, method }) => {
+  readonly api: Behaviour = ({ headers, method, body }) => {
+    const form = new URLSearchParams(body.toString())
+    if (form.get('Action') === 'AssumeRoleWithWebIdentity') return this.#assumeRole(form)
     if (method !== 'POST' || headers['x-amz-target'] !== target) return errorAnswer(400, 'UNKNOWN')
     const [, region = ''] =
       /\/\d{8}\/([^/]+)\/ecr\/aws4_request/.exec(headers.authorization ?? '') ?? []
@@ -22,6 +26,19 @@ export class FakeEcr {
     const authorizationToken = Buffer.from(`AWS:${passwordOf(this.#handedOut)}`).toString('base64')
     const expiresAt = Math.floor(Date.now() / 1000) + 12 * 3600
     return amazonAnswer(200, { authorizationData: [{ authorizationToken, expiresAt }] })
+  }
+
+  /** As STS does it. */
+  #assumeRole(form: URLSearchParams): Answer {
+    this.identities.push(form.get('WebIdentityToken') ?? '')
+    const expiration = new Date(Date.now() + 3600 * 1000).toISOString()
+    const text =
+      '<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">' +
+      '<AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>ASIAEXAMPLE</AccessKeyId>' +
+      '<SecretAccessKey>sts-secret</SecretAccessKey><SessionToken>sts-session</SessionToken>' +
+      `<Expiration>${expiration}</Expiration></Credentials></AssumeRoleWithWebIdentityResult>` +
+      '</AssumeRoleWithWebIdentityResponse>'
+    return { status: 200, headers: { 'content-type': 'text/xml' }, body: Buffer.from(text) }
   }
 
   /** The next password, without the API. */
