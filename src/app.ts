@@ -26,6 +26,7 @@ import { Listings } from './registry/listings.ts'
 import { Manifests } from './registry/manifests.ts'
 import { Mounts } from './registry/mounts.ts'
 import type { BlobStore, Clock, MetadataStore, UploadStore } from './registry/ports.ts'
+import { makeProxyName } from './registry/proxy-chain.ts'
 import { Prefetch } from './registry/prefetch.ts'
 import { ProxiedListings } from './registry/proxied-listings.ts'
 import { PullThrough, type PullThroughSettings } from './registry/pull-through.ts'
@@ -39,6 +40,8 @@ import { ReadBuffers } from './storage/filesystem/read-buffers.ts'
 import { FilesystemUploadStore } from './storage/filesystem/upload-store.ts'
 import type { Logger } from './telemetry/logger.ts'
 import { Metrics } from './telemetry/metrics.ts'
+import { amazonApi, EcrCredentials } from './upstream/ecr-credentials.ts'
+import { Proxies } from './upstream/proxies.ts'
 import { systemTimer } from './upstream/timer.ts'
 import { Upstreams } from './upstream/upstreams.ts'
 
@@ -97,10 +100,18 @@ export class App {
       { clock, signingKey: signing.key },
       accessSettings(config),
     )
-    const upstreams = resources.use(
-      new Upstreams(config.registryProxies, { timer: systemTimer, log }),
-    )
-    const foundation = { config, log, reloads, stores, authenticator, upstreams, resources }
+    const proxyName = makeProxyName()
+    const upstreams = resources.use(makeUpstreams(config, log, proxyName))
+    const foundation = {
+      config,
+      log,
+      reloads,
+      stores,
+      authenticator,
+      upstreams,
+      proxyName,
+      resources,
+    }
     const served = await serve(foundation)
     return new App({ ...served, authenticator, upstreams, resources: resources.move() })
   }
@@ -128,6 +139,15 @@ export class App {
   }
 }
 
+function makeUpstreams(config: Config, log: Logger, proxyName: string): Upstreams {
+  const proxies = new Proxies(process.env)
+  const shown = proxies.describe()
+  if (shown !== undefined) log.info(shown, 'other registries are asked through a proxy')
+  const timer = systemTimer
+  const ecr = new EcrCredentials(amazonApi({ environment: process.env, proxies }), timer, log)
+  return new Upstreams(config.registryProxies, { timer, log, proxyName, proxies, ecr })
+}
+
 /** Whoever reloads the configuration says how it went. */
 interface Reloads {
   readonly lastReload: LastReload
@@ -140,6 +160,7 @@ interface Foundation {
   readonly stores: Stores
   readonly authenticator: Authenticator
   readonly upstreams: Upstreams
+  readonly proxyName: string
   /** Closes what is opened on the way. */
   readonly resources: AsyncDisposableStack
 }
@@ -186,7 +207,7 @@ async function serve(
   }
   const router = new Router(routeTable(verbs, version))
   const dispatcher = new Dispatcher(
-    { router, authenticator, metrics, log },
+    { router, authenticator, metrics, log, proxyName: foundation.proxyName },
     dispatcherSettings(config),
   )
   const { listener, address } = await listen(config, dispatcher, log)

@@ -89,6 +89,7 @@ function registryOf(registry: RegistryProxy, path: KeyPath, loaded: LoadedConfig
     skip_verify: registry.skipVerify,
     ...files(['ca_file', 'client_cert_file', 'client_key_file'], path, loaded),
     endpoints: registry.endpoints,
+    ...(registry.authHosts && { auth_hosts: registry.authHosts }),
     ...(connectTimeoutSeconds && { connect_timeout: formatDuration(connectTimeoutSeconds) }),
     ...(headersTimeoutSeconds && { headers_timeout: formatDuration(headersTimeoutSeconds) }),
     ...(maxConnections && { max_connections: maxConnections }),

@@ -13,6 +13,7 @@ import { RegistryClient } from '../upstream/client.ts'
 import { type Credentials, PasswordCredentials } from '../upstream/credentials.ts'
 import { isLoopbackHost, type Scheme } from '../upstream/endpoint.ts'
 import { findCredentials } from '../upstream/find-credentials.ts'
+import { Proxies } from '../upstream/proxies.ts'
 import { Transport } from '../upstream/transport.ts'
 import type { RegistryPlace } from './registry-place.ts'
 import type { Terminal } from './terminal.ts'
@@ -49,7 +50,11 @@ export async function openRegistry(
   const authorities = schemes.includes('https') ? await readAuthorities(flags) : []
   return new RegistryClient({
     registry: place.registry,
-    transport: new Transport({ authorities, verifyCertificates: !flags.insecure }),
+    transport: new Transport({
+      authorities,
+      verifyCertificates: !flags.insecure,
+      proxies: new Proxies(terminal.environment),
+    }),
     schemes,
     credentials,
   })

@@ -41,6 +41,8 @@ export interface RegistryProxy {
   readonly clientCertificate?: { readonly cert: string; readonly key: Secret }
   /** Hosts that are asked instead of `host`, in this order; empty for `host` alone. */
   readonly endpoints: readonly RegistryHost[]
+  /** `HOST[:PORT]`: token services on other sites that may have the login. */
+  readonly authHosts?: readonly string[]
   readonly connectTimeoutSeconds?: number
   readonly headersTimeoutSeconds?: number
   readonly maxConnections?: number

@@ -77,6 +77,10 @@ export const limits = {
   tooLargeBlobsRememberedMax: 1_000,
   /** Upstreams with metrics of their own; the others are counted together. */
   upstreamLabelsMax: 100,
+  /** Registries like this one that a request came through; a chain of three is rare already. */
+  viaHopsMax: 8,
+  /** Proxies of any kind; one that names itself anew each time is in a loop as well. */
+  viaEntriesMax: 32,
   /** Tags whose last check, and refusals whose reason, are remembered. */
   pullsRememberedMax: 10_000,
 
@@ -220,6 +224,15 @@ export const limits = {
   /** Refused logins in a row before a pause; registries lock accounts after a few more. */
   upstreamLoginRefusalsMax: 3,
   upstreamLoginPauseSeconds: 60,
+  /** Regions of ECR that logins are kept for. */
+  ecrLoginsMax: 64,
+  /** A password this new that is refused is not replaced: what it may not see, no other one may. */
+  ecrRefusalSecondsMin: 60,
+  /** When there are no AWS credentials: looking for them takes seconds, and each pull would. */
+  ecrFailureHoldsSeconds: 10,
+  /** What Amazon's APIs answer to a login; a token has two kilobytes. */
+  awsAnswerBytesMax: 1 * MiB,
+  awsMessageLengthMax: 200,
   /** Requests that wait for their turn under `requests_per_second`. */
   upstreamTurnsWaitingMax: 256,
   upstreamFailureMessageLengthMax: 300,

@@ -89,6 +89,7 @@ function registryProxy(
     ...given('ca', contents(['ca_file'])),
     ...given('clientCertificate', hasPair ? { cert, key: new Secret(key) } : undefined),
     endpoints: entry.endpoints,
+    ...given('authHosts', entry.auth_hosts),
     ...given('connectTimeoutSeconds', entry.connect_timeout),
     ...given('headersTimeoutSeconds', entry.headers_timeout),
     ...given('maxConnections', entry.max_connections),

@@ -21,12 +21,14 @@ import { clientView, type ClientView } from './forwarded.ts'
 import { ClientGone, type Reply, sendReply } from './reply.ts'
 import { RequestBody } from './request-body.ts'
 import type { PathParameters, Router } from './router.ts'
+import { parseVia } from './via.ts'
 
 interface Parts {
   readonly router: Router<Route>
   readonly authenticator: Authenticator
   readonly metrics: Metrics
   readonly log: Log
+  readonly proxyName: string
 }
 
 /** What a reload can change. */
@@ -93,7 +95,12 @@ export class Dispatcher {
     return {
       request,
       response,
-      context: { id, log: new RequestLog(this.#parts.log, id), signal: cancelled.signal },
+      context: {
+        id,
+        log: new RequestLog(this.#parts.log, id),
+        signal: cancelled.signal,
+        via: parseVia(request.headers.via),
+      },
       body: new RequestBody(request, response, awaitsContinue),
       client: clientView(
         {
@@ -153,6 +160,7 @@ export class Dispatcher {
       clientAddress: client.clientAddress,
       origin: originOf(client),
       hostnames: this.#settings.hostnames,
+      proxyName: this.#parts.proxyName,
       locationBase: locationBaseOf(client),
     })
   }

@@ -54,38 +54,45 @@ export interface UpstreamBlob extends AsyncDisposable {
   readonly chunks: AsyncIterable<Uint8Array>
 }
 
+/** On whose behalf another registry is asked, and for how long. */
+export interface UpstreamCall {
+  readonly signal: AbortSignal
+  /** `RequestContext.via`: without it a loop of registries is not noticed. */
+  readonly via: readonly string[]
+}
+
 /** Other registries. Everything throws UpstreamError when it does not get what it asked for. */
 export interface Upstream {
   getManifest(
     target: UpstreamRepository,
     reference: Reference,
-    signal: AbortSignal,
+    call: UpstreamCall,
   ): Promise<UpstreamManifest>
   /** What the tag points at now; the manifest too, where it had to be fetched to know. */
   headManifest(
     target: UpstreamRepository,
     reference: Reference,
-    signal: AbortSignal,
+    call: UpstreamCall,
   ): Promise<ManifestRecord & { readonly manifest?: UpstreamManifest }>
   /** The size of a blob, without its bytes. */
-  headBlob(target: UpstreamRepository, digest: Digest, signal: AbortSignal): Promise<BlobRecord>
+  headBlob(target: UpstreamRepository, digest: Digest, call: UpstreamCall): Promise<BlobRecord>
   /** @param offset where to begin, for a transfer that broke. */
   getBlob(
     target: UpstreamRepository,
     digest: Digest,
     offset: number,
-    signal: AbortSignal,
+    call: UpstreamCall,
   ): Promise<UpstreamBlob>
   /** One page, of the upstream's own size if it is smaller than asked for. */
   listTags(
     target: UpstreamRepository,
     page: PageRequest,
-    signal: AbortSignal,
+    call: UpstreamCall,
   ): Promise<{ readonly entries: Tag[]; readonly next?: string }>
   listReferrers(
     target: UpstreamRepository,
     subject: Digest,
-    signal: AbortSignal,
+    call: UpstreamCall,
   ): Promise<Referrer[]>
 }
 

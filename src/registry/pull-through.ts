@@ -145,7 +145,7 @@ export class PullThrough {
     const stored = await this.#findStored(target, digest)
     if (stored !== undefined) return { blob: stored, status: 'HIT' }
     try {
-      const blob = await this.#parts.upstream.headBlob(target, digest, context.signal)
+      const blob = await this.#parts.upstream.headBlob(target, digest, context)
       return { blob, status: 'MISS' }
     } catch (error) {
       throw translateUpstreamError(error, 'BLOB_UNKNOWN')
@@ -154,6 +154,7 @@ export class PullThrough {
 
   /** The caller disposes of the reader. @throws as `getBlob`. */
   async openBlob(
+    { via }: Pick<RequestContext, 'via'>,
     target: UpstreamRepository,
     digest: Digest,
   ): Promise<Pulled & { readonly reader: BlobReader }> {
@@ -161,7 +162,7 @@ export class PullThrough {
     const reader = stored && (await this.#parts.blobs.openBlob(digest))
     if (reader !== undefined) return { reader: this.#keptWhileRead(reader, digest), status: 'HIT' }
     try {
-      const filled = await this.#parts.fills.open(this.#sourceOf(target, digest))
+      const filled = await this.#parts.fills.open(this.#sourceOf(target, digest, via))
       const status = filled.joined ? 'COALESCED' : 'MISS'
       return { reader: this.#keptWhileRead(filled.reader, digest), status }
     } catch (error) {
@@ -169,12 +170,13 @@ export class PullThrough {
     }
   }
 
-  #sourceOf(target: UpstreamRepository, digest: Digest): FillSource {
+  #sourceOf(target: UpstreamRepository, digest: Digest, via: readonly string[]): FillSource {
     return {
       repository: cachedName(target),
       host: target.host,
       digest,
-      open: (offset, signal) => this.#parts.upstream.getBlob(target, digest, offset, signal),
+      open: (offset, signal) =>
+        this.#parts.upstream.getBlob(target, digest, offset, { signal, via }),
     }
   }
 
@@ -195,18 +197,23 @@ export class PullThrough {
   }
 
   /** Of an image: which of an index's images will be wanted, nobody knows yet. */
-  #prefetchLayers(target: UpstreamRepository, manifest: StoredManifest): void {
+  #prefetchLayers(
+    { via }: RequestContext,
+    target: UpstreamRepository,
+    manifest: StoredManifest,
+  ): void {
     if (!this.#settings.prefetchesLayers || isIndexMediaType(manifest.mediaType)) return
     const { blobs } = parseManifest(manifest.bytes, manifest.mediaType)
     for (const { digest } of blobs) {
       const name = `${cachedName(target)}@${digest}`
-      this.#parts.prefetch.add(name, () => this.#prefetchBlob(target, digest))
+      const source = this.#sourceOf(target, digest, via)
+      this.#parts.prefetch.add(name, () => this.#prefetchBlob(target, source))
     }
   }
 
-  async #prefetchBlob(target: UpstreamRepository, digest: Digest): Promise<void> {
-    if ((await this.#findStored(target, digest)) !== undefined) return
-    const { reader, joined, ended } = await this.#parts.fills.open(this.#sourceOf(target, digest))
+  async #prefetchBlob(target: UpstreamRepository, source: FillSource): Promise<void> {
+    if ((await this.#findStored(target, source.digest)) !== undefined) return
+    const { reader, joined, ended } = await this.#parts.fills.open(source)
     await reader[Symbol.asyncDispose]()
     // One that a client has begun takes nobody's turn.
     if (!joined) await ended
@@ -259,7 +266,8 @@ export class PullThrough {
   ): Promise<PulledManifest> {
     const { upstream } = this.#parts
     // Not the client's signal: others may be waiting for the same answer.
-    const fetched = await upstream.getManifest(target, reference, new AbortController().signal)
+    const call = { signal: new AbortController().signal, via: context.via }
+    const fetched = await upstream.getManifest(target, reference, call)
     const tags: Tag[] = isDigestReference(reference) ? [] : [reference]
     const manifest = await this.#keep(context, target, fetched, tags)
     return { manifest, status: 'MISS' }
@@ -276,7 +284,7 @@ export class PullThrough {
     try {
       const kept = await manifests.cacheManifest(context, cachedName(target), fetched, tags)
       this.#parts.room.add(kept.size)
-      this.#prefetchLayers(target, kept)
+      this.#prefetchLayers(context, target, kept)
       return kept
     } catch (error) {
       if (!(error instanceof OciError)) throw error
@@ -303,12 +311,12 @@ export class PullThrough {
     const { upstream, manifests } = this.#parts
     const repository = cachedName(target)
     using deadline = new CheckDeadline(target.host, this.#settings.checkSecondsMax)
-    const { signal } = deadline
-    const head = await upstream.headManifest(target, tag, signal)
+    const call = { signal: deadline.signal, via: context.via }
+    const head = await upstream.headManifest(target, tag, call)
     if (head.digest === cached.digest) return { manifest: cached, status: 'HIT' }
     const known = await manifests.findManifest(context, repository, head.digest)
     const fetched =
-      known ?? head.manifest ?? (await upstream.getManifest(target, head.digest, signal))
+      known ?? head.manifest ?? (await upstream.getManifest(target, head.digest, call))
     const manifest = await this.#keep(context, target, fetched, [tag])
     return { manifest, status: 'MISS' }
   }

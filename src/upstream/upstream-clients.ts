@@ -8,7 +8,9 @@ import { parseRegistryHost, type RegistryHost } from '../oci/image-reference.ts'
 import type { UpstreamRepository } from '../registry/ports.ts'
 import type { Resolver } from './address-guard.ts'
 import { type ChosenEntry, chooseEntry, withoutIdentity } from './choose-entry.ts'
+import type { EcrCredentials } from './ecr-credentials.ts'
 import { fingerprint } from './entry-fingerprint.ts'
+import type { Proxies } from './proxies.ts'
 import type { TransportFactory } from './routed-transport.ts'
 import type { Timer } from './timer.ts'
 import { UpstreamClient } from './upstream-client.ts'
@@ -22,8 +24,12 @@ export interface UpstreamParts {
   readonly transportFactory?: TransportFactory
   /** Resolves the names of hosts that nobody vouches for. */
   readonly resolver?: Resolver
-  /** Registries like this one that a request has gone through, this one included. */
-  readonly hops?: number
+  /** Through which requests go that are not for a host nearby. */
+  readonly proxies?: Proxies
+  /** Logs in to private ECR registries that no entry has a login for. */
+  readonly ecr?: EcrCredentials
+  /** What this process calls itself in `Via`. */
+  readonly proxyName: string
 }
 
 interface Kept {
@@ -105,18 +111,18 @@ export class UpstreamClients implements AsyncDisposable {
     made: { entry: UpstreamEntry; chosen: ChosenEntry; host: RegistryHost },
   ): Kept {
     const { entry, chosen, host } = made
-    const { timer, log, hops = 1 } = this.#parts
+    const { timer, log } = this.#parts
     const health = this.#healths.get(key) ?? new UpstreamHealth(host, timer, log)
     const { listed } = chosen
     const registries = this.#registries
     const client = new UpstreamClient({
       ...this.#parts,
       host,
+      ...(host !== target.host && { namespace: target.host }),
       entry,
       listed,
       registries,
       health,
-      hops,
     })
     const { pathPrefix } = chosen.entry
     const place = {

@@ -137,7 +137,7 @@ export class UpstreamHealth {
     if (problem === 'status' && !passingStatuses.has(status ?? 0)) return this.#succeed()
     const message = error.message.slice(0, limits.upstreamFailureMessageLengthMax)
     const now = this.#clock.now()
-    if (problem === 'status' || problem === 'content' || failures.has(problem)) {
+    if (['status', 'content', 'login'].includes(problem) || failures.has(problem)) {
       this.#lastFailure = { at: now, message }
     }
     if (status === 429 && problem === 'status') this.#rest(error, now)

@@ -28,7 +28,7 @@ export interface UpstreamEntry {
   readonly clientCertificate?: { readonly cert: string; readonly key: Revealing }
   /** Hosts that are asked in this order in place of `host`; none means `host` itself. */
   readonly endpoints: readonly string[]
-  /** Token services on other sites that may have the credentials. */
+  /** `HOST[:PORT]`: token services on other sites that may have the credentials. */
   readonly authHosts?: readonly string[]
   readonly connectTimeoutSeconds?: number
   readonly headersTimeoutSeconds?: number

@@ -15,6 +15,7 @@ import type {
   Referrer,
   Upstream,
   UpstreamBlob,
+  UpstreamCall,
   UpstreamManifest,
   UpstreamRepository,
 } from '../registry/ports.ts'
@@ -55,9 +56,9 @@ export class Upstreams implements Upstream, AsyncDisposable {
   async getManifest(
     target: UpstreamRepository,
     reference: Reference,
-    signal: AbortSignal,
+    call: UpstreamCall,
   ): Promise<UpstreamManifest> {
-    return await this.#ask(target, signal, async (client, signal) =>
+    return await this.#ask(target, call, async (client, signal) =>
       withSize(await client.getManifest(target.repository, reference, signal)),
     )
   }
@@ -65,9 +66,9 @@ export class Upstreams implements Upstream, AsyncDisposable {
   async headManifest(
     target: UpstreamRepository,
     reference: Reference,
-    signal: AbortSignal,
+    call: UpstreamCall,
   ): Promise<ManifestRecord & { readonly manifest?: UpstreamManifest }> {
-    return await this.#ask(target, signal, async (client, signal) => {
+    return await this.#ask(target, call, async (client, signal) => {
       const { manifest, ...head } = await client.headManifest(target.repository, reference, signal)
       return { ...head, ...(manifest && { manifest: withSize(manifest) }) }
     })
@@ -76,11 +77,11 @@ export class Upstreams implements Upstream, AsyncDisposable {
   async headBlob(
     target: UpstreamRepository,
     digest: Digest,
-    signal: AbortSignal,
+    call: UpstreamCall,
   ): Promise<BlobRecord> {
     return await this.#ask(
       target,
-      signal,
+      call,
       async (client, signal) => await client.headBlob(target.repository, digest, signal),
     )
   }
@@ -89,9 +90,9 @@ export class Upstreams implements Upstream, AsyncDisposable {
     target: UpstreamRepository,
     digest: Digest,
     offset: number,
-    signal: AbortSignal,
+    call: UpstreamCall,
   ): Promise<UpstreamBlob> {
-    return await this.#ask(target, signal, async (client, signal, held) =>
+    return await this.#ask(target, call, async (client, signal, held) =>
       heldBlob(await client.getBlob(target.repository, digest, signal, offset), held.hold()),
     )
   }
@@ -99,11 +100,11 @@ export class Upstreams implements Upstream, AsyncDisposable {
   async listTags(
     target: UpstreamRepository,
     page: PageRequest,
-    signal: AbortSignal,
+    call: UpstreamCall,
   ): Promise<{ entries: Tag[]; next?: string }> {
     const entries = await this.#ask(
       target,
-      signal,
+      call,
       async (client, signal) => await readTagPage(client, target, page, signal),
     )
     const last = entries.at(-1)
@@ -114,11 +115,11 @@ export class Upstreams implements Upstream, AsyncDisposable {
   async listReferrers(
     target: UpstreamRepository,
     subject: Digest,
-    signal: AbortSignal,
+    call: UpstreamCall,
   ): Promise<Referrer[]> {
     return await this.#ask(
       target,
-      signal,
+      call,
       async (client, signal) => await client.listReferrers(target.repository, subject, signal),
     )
   }
@@ -128,7 +129,8 @@ export class Upstreams implements Upstream, AsyncDisposable {
     await this.#clients[Symbol.asyncDispose]()
   }
 
-  async #ask<T>(target: UpstreamRepository, signal: AbortSignal, work: Work<T>): Promise<T> {
+  async #ask<T>(target: UpstreamRepository, call: UpstreamCall, work: Work<T>): Promise<T> {
+    const { signal, via } = call
     signal.throwIfAborted()
     const { host } = target
     if (this.#settings.offline) {
@@ -143,14 +145,14 @@ export class Upstreams implements Upstream, AsyncDisposable {
     return await answerWithin(
       answerSecondsOf(chosen.entry),
       { host, signal },
-      async (signal) => await askInTurn(clients, signal, work),
+      async (signal) => await askInTurn(clients, { signal, via }, work),
     )
   }
 }
 
 async function askInTurn<T>(
   clients: readonly UpstreamClient[],
-  signal: AbortSignal,
+  { signal, via }: UpstreamCall,
   work: Work<T>,
 ): Promise<T> {
   // A reload must not take those away whose turn is still to come.
@@ -159,7 +161,7 @@ async function askInTurn<T>(
   try {
     for (const client of clients) {
       try {
-        return await client.ask(async (registry) => await work(registry, signal, client))
+        return await client.ask(via, async (registry) => await work(registry, signal, client))
       } catch (error) {
         failure = error
         if (signal.aborted || !mayDoBetterElsewhere(error)) break
@@ -171,10 +173,14 @@ async function askInTurn<T>(
   throw failure
 }
 
-/** An answer about the content is one for all endpoints; all else is a matter of one of them. */
+/**
+ * An answer about the content is one for all endpoints; all else is a matter of one of them, also
+ * that this one would only ask in a circle (508).
+ */
 function mayDoBetterElsewhere(error: unknown): boolean {
   if (!(error instanceof UpstreamError)) return false
-  return error.problem !== 'status' || passingStatuses.has(error.status ?? 0)
+  const { problem, status = 0 } = error
+  return problem !== 'status' || status === 508 || passingStatuses.has(status)
 }
 
 function answerSecondsOf({ connectTimeoutSeconds, headersTimeoutSeconds }: UpstreamEntry): number {

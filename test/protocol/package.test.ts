@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { ecrHosts, startEcrScene } from '../support/ecr-scene.ts'
 import { imageFixture } from '../support/image-fixture.ts'
 import { startRegistry } from '../support/start-registry.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
@@ -50,6 +51,13 @@ describe('the published package', () => {
     assert.equal(pulled.header('docker-content-digest'), image.root.digest)
     const listed = await run(program, ['ls', `${registry.host}/team/app`, '--json'])
     assert.match(listed.stdout, new RegExp(image.root.digest))
+  })
+
+  test('logs in to ECR, for which it loads what nothing else needs', async (t) => {
+    await using scene = await startEcrScene(t, image, { program, hasRole: true })
+    const reply = await scene.manifest(ecrHosts.host)
+    assert.equal(reply.status, 200, reply.body.toString())
+    assert.deepEqual(scene.ecr.identities, ['identity'])
   })
 
   test('logs for people, and says its version and what is wrong', async () => {

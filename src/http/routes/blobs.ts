@@ -73,7 +73,10 @@ async function openBlob(
   if (pull.kind === 'local') {
     return { reader: await blobs.openBlob(exchange.context, pull.repository, digest), headers: {} }
   }
-  const opened = await aboutUpstream(pull, pullThrough.openBlob(pull.target, digest))
+  const opened = await aboutUpstream(
+    pull,
+    pullThrough.openBlob(exchange.context, pull.target, digest),
+  )
   metrics.countPull(pull.target.host, 'blob', opened.status)
   return { reader: opened.reader, headers: proxyHeaders(pull, opened) }
 }

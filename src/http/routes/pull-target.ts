@@ -11,6 +11,7 @@ import { parseRepositoryName, type RepositoryName } from '../../oci/repository-n
 import type { UpstreamRepository } from '../../registry/ports.ts'
 import type { PullThrough } from '../../registry/pull-through.ts'
 import type { Exchange } from '../exchange.ts'
+import { refuseLoop } from '../via.ts'
 
 export type PullTarget =
   | { readonly kind: 'local'; readonly repository: RepositoryName }
@@ -26,12 +27,18 @@ export type PullTarget =
 /**
  * Of a pull. HEAD never means the default upstream: clients that push ask by it what is here, blobs
  * and manifests, and leave out what they are told of; Docker's pull goes on with GET.
- * @throws OciError NAME_INVALID
+ * @throws OciError NAME_INVALID, UNAVAILABLE (508) when the request has come back to where it was
  */
 export async function pullTargetOf(
   exchange: Exchange,
   pullThrough: PullThrough,
 ): Promise<PullTarget> {
+  const meant = await meantTargetOf(exchange, pullThrough)
+  if (meant.kind === 'proxied') refuseLoop(exchange, meant.target.host)
+  return meant
+}
+
+async function meantTargetOf(exchange: Exchange, pullThrough: PullThrough): Promise<PullTarget> {
   const named = namedTargetOf(exchange)
   const isPlainGet = exchange.method === 'GET' && !exchange.query.has('ns')
   if (named.kind === 'proxied' || !isPlainGet) return named
