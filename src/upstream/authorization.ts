@@ -52,7 +52,8 @@ export class Authorizer {
       response = await this.#options.send(withGrant(request, grant))
     }
     if (response.status !== 401 || grant.distrusted === undefined) return response
-    throw await distrust(response, grant.distrusted)
+    await discard(response)
+    throw distrustError(response.url, grant.distrusted)
   }
 
   async #nextGrant(
@@ -125,11 +126,23 @@ export class Authorizer {
       scope: request.scope ?? parameters.get('scope'),
       credentials: isTrusted ? credentials : undefined,
     }
-    const text = await this.#options.tokens.getToken(tokenRequest, request.signal)
-    return {
-      header: `Bearer ${text}`,
-      token: { request: tokenRequest, text },
-      ...(credentials !== undefined && !isTrusted && { distrusted: realm }),
+    const distrusted = credentials !== undefined && !isTrusted ? realm : undefined
+    const text = await this.#getToken(tokenRequest, request, distrusted)
+    const token = { request: tokenRequest, text }
+    return { header: `Bearer ${text}`, token, ...(distrusted && { distrusted }) }
+  }
+
+  /** A service that gives nothing to strangers may give it to who may log in there. */
+  async #getToken(
+    wanted: TokenRequest,
+    { url, signal }: UpstreamRequest,
+    distrusted: URL | undefined,
+  ): Promise<string> {
+    try {
+      return await this.#options.tokens.getToken(wanted, signal)
+    } catch (error) {
+      const isRefusal = error instanceof UpstreamError && [401, 403].includes(error.status ?? 0)
+      throw distrusted && isRefusal ? distrustError(url, distrusted, error) : error
     }
   }
 }
@@ -145,9 +158,7 @@ function withGrant(request: UpstreamRequest, { header }: Grant): UpstreamRequest
   return { ...request, headers: { ...request.headers, authorization: header } }
 }
 
-async function distrust(response: UpstreamResponse, realm: URL): Promise<UpstreamError> {
-  await discard(response)
-  const { host } = response.url
+function distrustError({ host }: URL, realm: URL, cause?: unknown): UpstreamError {
   return new UpstreamError(
     `${host} sends to the token service ${realm.origin} to log in, ` +
       'which was not given the credentials because it is not to be trusted with them',
@@ -155,6 +166,7 @@ async function distrust(response: UpstreamResponse, realm: URL): Promise<Upstrea
       host,
       problem: 'status',
       status: 401,
+      cause,
       codes: ['UNAUTHORIZED'],
       advice:
         `its token service ${realm.origin} was not given the login; if it may have it, name ` +

@@ -46,7 +46,10 @@ describe('1. Docker Hub', () => {
     }
     assert.deepEqual(
       upstream.log.filter((line) => !line.endsWith('/v2/')),
-      ['GET /v2/library/nginx/manifests/1.27', `GET /v2/library/nginx/blobs/${layer.digest}`],
+      [
+        'GET /v2/library/nginx/manifests/1.27?ns=docker.io',
+        `GET /v2/library/nginx/blobs/${layer.digest}?ns=docker.io`,
+      ],
     )
   })
 })
