@@ -1,11 +1,13 @@
 /**
  * The composition root: makes an App of a Config. The only file that names concrete drivers.
  */
+import { Admission } from './admission/admission.ts'
 import type { AccessSettings } from './auth/access.ts'
 import { Authenticator } from './auth/authenticator.ts'
 import { loadSigningKey } from './auth/signing-key.ts'
 import { toBlockList } from './config/address-range.ts'
 import type { Config } from './config/config.ts'
+import { makePolicy } from './config/image-policy.ts'
 import { limits } from './config/limits.ts'
 import { version } from './config/version.ts'
 import type { LastReload } from './config/watch.ts'
@@ -49,6 +51,7 @@ interface Parts {
   readonly authenticator: Authenticator
   readonly upstreams: Upstreams
   readonly pullThrough: PullThrough
+  readonly admission: Admission
   readonly health: Health
   readonly expiry: UploadExpiry
   /** Closes what was opened, last first. */
@@ -98,6 +101,7 @@ export class App {
   /** Puts in force what can change while the program runs. */
   reload(config: Config): void {
     const { listener, dispatcher, authenticator, upstreams, pullThrough, expiry } = this.#parts
+    const policy = makePolicy(config)
     if (config.tls !== undefined) {
       listener.setCertificate({ cert: config.tls.cert, key: config.tls.key.reveal() })
     }
@@ -105,6 +109,7 @@ export class App {
     authenticator.reload(accessSettings(config))
     upstreams.reload(config.registryProxies)
     pullThrough.reload(pullThroughSettings(config))
+    this.#parts.admission.reload(policy)
     expiry.setIdleSeconds(config.uploadIdleSeconds)
   }
 
@@ -155,12 +160,17 @@ async function serve(
     cacheBytesMax: limits.manifestCacheBytesMax,
   })
   const pullThrough = makePullThrough(foundation, manifests)
+  const admission = new Admission(makePolicy(config), {
+    imagesMax: limits.reviewImagesMax,
+    groupsMax: limits.reviewGroupsMax,
+  })
   const verbs = {
     blobs: new Blobs(stores),
     uploads,
     mounts: new Mounts(stores, { candidatesMax: limits.mountCandidatesMax }),
     manifests,
     pullThrough,
+    admission,
     listings: new Listings(metadata, { referrersBytesMax: limits.referrersPageBytesMax }),
     health,
     authenticator,
@@ -177,7 +187,7 @@ async function serve(
     perRunMax: limits.uploadsExpiredPerRunMax,
   })
   resources.use(expiry)
-  return { address, listener, dispatcher, pullThrough, health, expiry }
+  return { address, listener, dispatcher, pullThrough, admission, health, expiry }
 }
 
 function makePullThrough(foundation: Foundation, manifests: Manifests): PullThrough {
