@@ -3,6 +3,7 @@
  * `quay.io/app-evil`, too. A rule that can be read in several ways counts in all of them: as it is
  * written, and in the full and normal spelling of what it names.
  */
+import { isIPv4 } from 'node:net'
 import { isDigest } from '../oci/digest.ts'
 import { dockerHub } from '../oci/image-reference.ts'
 import { parseOpenGlob } from './image-glob.ts'
@@ -53,7 +54,9 @@ function startsOf(text: string): string[] {
 function startsOfName(name: string): string[] {
   const read = readHost(name)
   const isOtherSpelling = 'host' in read && looksLikeHost(name) && read.host !== name.toLowerCase()
-  const registry = isOtherSpelling ? [`${read.host}/`] : []
+  // An address stands for all of its ports, as it does in `allow`.
+  const end = 'host' in read && isIPv4(read.host) ? '' : '/'
+  const registry = isOtherSpelling ? [`${read.host}${end}`] : []
   // A star alone is any name already; before a tag it is an image rather than a registry.
   if (/^\*\*?(?:[:@]|$)/.test(name)) return [name.replace(/^\*+/, '**')]
   const isImage = isShortName(name) || /^[^.:@]+:\d+$/.test(name)

@@ -124,16 +124,16 @@ export class Policy {
     find: (rules: RuleSet, name: JudgedImage) => FittingRules,
   ): Judgement {
     const chain = unwrapImage(image, this.#ownHosts)
-    const names = chain.map(formatJudgedImage)
-    const verdicts = chain.map((name) => decide(scope.ruleSets.map((rules) => find(rules, name))))
-    const denied = verdicts.find((rule) => rule?.list === 'deny')
+    const names = chain.map((name) => formatJudgedImage(name.image))
+    const verdicts = chain.map((name) => ({
+      isOwn: name.isOwn,
+      rule: decide(scope.ruleSets.map((rules) => find(rules, name.image))),
+    }))
+    const denied = verdicts.find(({ rule }) => rule?.list === 'deny')?.rule
     if (denied !== undefined) {
       return { isAllowed: false, reason: withMessage(reasons.denied, denied), rule: denied, names }
     }
-    // A name of this registry allows another one's images only by a rule that speaks of these.
-    const allowed = verdicts.find(
-      (rule, index) => rule?.isAboutProxied || index === chain.length - 1,
-    )
+    const allowed = findAllowing(verdicts)
     if (allowed === undefined && scope.default === 'Deny') {
       return { isAllowed: false, reason: reasons.byDefault, names }
     }
@@ -155,7 +155,7 @@ interface Exemption {
 function exemptionsOf(exempt: Exemptions): Exemption[] {
   const make = (key: string, patterns: readonly string[], namesOf: Exemption['namesOf']) =>
     patterns.map((pattern, index) => ({
-      setting: `exempt.${key}[${index}]`,
+      setting: `${section}.exempt.${key}[${index}]`,
       pattern: parseNamePattern(pattern),
       namesOf,
     }))
@@ -178,6 +178,22 @@ function scopeOf(entry: NamespaceSettings, section: string, general: Scope): Sco
     ruleSets: entry.inherit ? [rules, ...general.ruleSets] : [rules],
     section,
   }
+}
+
+interface Verdict {
+  readonly isOwn: boolean
+  readonly rule: RuleEntry | undefined
+}
+
+/**
+ * A name that stands for another one is allowed by a rule that speaks of such names, or as what it
+ * stands for is; and if its registry is not known to be this one, it has to be allowed itself as well,
+ * or everybody could have `evil.example/f/quay.io/app`.
+ * @param verdicts none of them denies.
+ */
+function findAllowing([first, ...others]: readonly Verdict[]): RuleEntry | undefined {
+  if (first === undefined || others.length === 0 || first.rule?.isAboutProxied) return first?.rule
+  return first.isOwn || first.rule !== undefined ? findAllowing(others) : undefined
 }
 
 /** The longest rule, and the one that denies if two are as long. */

@@ -7,24 +7,33 @@ import { isProxiedPath, parseProxiedPath } from '../oci/proxied-path.ts'
 import { isSameHost } from '../oci/same-host.ts'
 import { type JudgedImage, makeJudgedImage } from './judged-image.ts'
 
-/**
- * @param ownHosts names of this registry. It may be reached by others that it does not know of, so
- *   any host is taken for one where the path names a registry that cannot be anything else.
- * @returns the image and what it stands for, one behind the other; the last one is no such name.
- */
-export function unwrapImage(image: JudgedImage, ownHosts: readonly string[]): JudgedImage[] {
-  const chain = [image]
-  for (;;) {
-    const inner = standsFor(chain.at(-1) ?? image, ownHosts)
-    if (inner === undefined) return chain
-    chain.push(inner)
-  }
+/** An image under one of its names. */
+export interface ImageName {
+  readonly image: JudgedImage
+  /** Whether the name is one of this registry, which has what the next name stands for. */
+  readonly isOwn: boolean
 }
 
-function standsFor(image: JudgedImage, ownHosts: readonly string[]): JudgedImage | undefined {
+/**
+ * @param ownHosts names of this registry. It may be reached by others that it does not know of, so
+ *   any host may be one where the path names a registry that cannot be anything else.
+ * @returns the image and what it stands for, one behind the other; the last one is no such name.
+ */
+export function unwrapImage(image: JudgedImage, ownHosts: readonly string[]): ImageName[] {
+  const names: ImageName[] = []
+  let next: JudgedImage | undefined = image
+  while (next !== undefined) {
+    const { host }: JudgedImage = next
+    const isOwn = ownHosts.some((own) => isSameHost(own, host))
+    names.push({ image: next, isOwn })
+    next = standsFor(next, isOwn)
+  }
+  return names
+}
+
+function standsFor(image: JudgedImage, isOwn: boolean): JudgedImage | undefined {
   if (!isProxiedPath(image.repository)) return undefined
   const [, upstream = ''] = image.repository.split('/')
-  const isOwn = ownHosts.some((host) => isSameHost(host, image.host))
   if (!isOwn && !/\.|_\d{1,5}_?$|^localhost$/.test(upstream)) return undefined
   try {
     const { host, repository } = parseProxiedPath(image.repository)

@@ -38,21 +38,41 @@ export function placeOf({ section, list, index }: RuleEntry): string {
   return `${section}.${list}[${index}]`
 }
 
+/** A rule in one of the ways it is read. */
+export interface ReadRule {
+  readonly entry: RuleEntry
+  readonly form: RuleForm
+}
+
+/** @param section the key that the lists are below. @throws InvalidRule */
+export function* readRules({ allow, deny }: RuleLists, section: string): Generator<ReadRule> {
+  for (const [index, rule] of deny.entries()) {
+    for (const form of readDenyRule(rule.image).forms) {
+      yield { form, entry: makeEntry({ rule, list: 'deny', section, index }, form) }
+    }
+  }
+  for (const [index, rule] of allow.entries()) {
+    for (const form of readAllowRule(rule.image).forms) {
+      yield { form, entry: makeEntry({ rule, list: 'allow', section, index }, form) }
+    }
+  }
+}
+
+/** In the order in which they decide: the longest first, of two as long the one that denies. */
+export function byPrecedence({ entry: one }: ReadRule, { entry: other }: ReadRule): number {
+  if (one.length !== other.length) return one.length > other.length ? -1 : 1
+  return one.list === other.list ? 0 : Number(one.list === 'allow') - Number(other.list === 'allow')
+}
+
 export class RuleSet {
   readonly #allow = new RuleTrie<RuleEntry>()
   readonly #deny = new RuleTrie<RuleEntry>()
 
   /** @param section the key that the lists are below. @throws InvalidRule */
-  constructor({ allow, deny }: RuleLists, section: string) {
-    for (const [index, rule] of allow.entries()) {
-      for (const form of readAllowRule(rule.image).forms) {
-        this.#allow.add(form, makeEntry({ rule, list: 'allow', section, index }, form))
-      }
-    }
-    for (const [index, rule] of deny.entries()) {
-      for (const form of readDenyRule(rule.image).forms) {
-        this.#deny.add(form, makeEntry({ rule, list: 'deny', section, index }, form))
-      }
+  constructor(lists: RuleLists, section: string) {
+    for (const { form, entry } of readRules(lists, section)) {
+      const trie = entry.list === 'allow' ? this.#allow : this.#deny
+      trie.add(form, entry)
     }
   }
 
