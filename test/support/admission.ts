@@ -142,24 +142,25 @@ export function acceptAnswer(sent: Pick<SentReview, 'apiVersion' | 'request'>, b
   } = response as {
     warnings?: string[]
     auditAnnotations?: Record<string, string>
-    status?: Record<string, unknown>
+    status?: { code?: number; reason?: string; message?: string; details?: unknown }
   }
-  for (const warning of warnings) assert.ok([...warning].length <= 256, 'a warning would be cut')
-  assert.ok([...warnings.join('')].length <= 4096, 'warnings would be cut')
+  for (const warning of warnings)
+    assert.ok(Array.from(warning).length <= 256, 'a warning would be cut')
+  assert.ok(Array.from(warnings.join('')).length <= 4096, 'warnings would be cut')
   for (const key of Object.keys(auditAnnotations))
     assert.match(key, /^[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?$/)
   const isAllowed = response['allowed']
   assert.equal(typeof isAllowed, 'boolean')
-  if (isAllowed === false) assert.ok(Number(status?.['code']) >= 400, 'the code would be rewritten')
-  const details = (status?.['details'] ?? {}) as { causes?: ReviewAnswer['causes'] }
+  if (isAllowed === false) assert.ok((status?.code ?? 0) >= 400, 'the code would be rewritten')
+  const details = (status?.details ?? {}) as { causes?: ReviewAnswer['causes'] }
   return {
     uid: String(response['uid']),
     allowed: isAllowed === true,
     warnings,
     auditAnnotations,
-    message: String(status?.['message'] ?? ''),
-    code: Number(status?.['code'] ?? 0),
-    reason: String(status?.['reason'] ?? ''),
+    message: status?.message ?? '',
+    code: status?.code ?? 0,
+    reason: status?.reason ?? '',
     causes: details.causes ?? [],
   } satisfies ReviewAnswer
 }

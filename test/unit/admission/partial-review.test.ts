@@ -25,6 +25,7 @@ describe('the uid of a review that is not complete', () => {
     ["the user's", '{"request":{"userInfo":{"uid":"no"}}}'],
     ["the object's", '{"request":{"object":{"metadata":{"uid":"no"}}}}'],
     ['one outside of the request', '{"uid":"no","request":{}}'],
+    ['one of another object', '{"response":{"uid":"no"}}'],
     ['one in a list', '[{"request":{"uid":"no"}}]'],
     ['one in a list of the request', '{"request":[{"uid":"no"}]}'],
     ['a key with a dot', '{"request.uid":"no"}'],

@@ -104,6 +104,8 @@ describe('globs', () => {
     ['quay.io/*/app', 'quay.io/team/app-evil'],
     ['quay.io/*/app', 'quay.io/team/app/evil'],
     ['*.example.com', 'a.example.com:5000/x'],
+    ['10.0.*', '10.0.3.4:5000/a'],
+    ['*/nginx', 'registry:5000/nginx'],
     ['*.example.com', 'a.example.com.evil.io/x'],
     ['*.example.com', 'evil.io/a.example.com/x'],
     ['*.example.com', 'example.com/x'],

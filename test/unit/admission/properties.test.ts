@@ -8,6 +8,7 @@ import {
 } from '../../../src/admission/judged-image.ts'
 import { fitsGlob, parseImageGlob } from '../../../src/admission/image-glob.ts'
 import { matchesName, parseNamePattern } from '../../../src/admission/name-pattern.ts'
+import { checkRule } from '../../../src/admission/policy-problems.ts'
 import { RuleSet, type RuleLists } from '../../../src/admission/rule-set.ts'
 import { readHost } from '../../../src/admission/rule-text.ts'
 import { OciError } from '../../../src/oci/errors.ts'
@@ -130,15 +131,7 @@ test('many rules together decide as the longest of them would alone', () => {
     fc.property(lists, image, ({ allow, deny }, name) => {
       const read = parsed(name)
       if (read === undefined) return
-      const readable = (rules: string[]) =>
-        rules.filter((text) => {
-          try {
-            return new RuleSet(listsOf([text], [text]), 's') !== undefined
-          } catch {
-            return false
-          }
-        })
-      const [allowed, denied] = [readable(allow), readable(deny)]
+      const [allowed, denied] = [allow.filter(isReadable), deny.filter(isReadable)]
       const together = new RuleSet(listsOf(allowed, denied), 's').find(read)
       const lengths = (rules: string[], of: 'allow' | 'deny') =>
         rules.map((text) => {
@@ -151,6 +144,16 @@ test('many rules together decide as the longest of them would alone', () => {
     { numRuns: 1_000 },
   )
 })
+
+function isReadable(text: string): boolean {
+  try {
+    checkRule(text, 'allow')
+    checkRule(text, 'deny')
+    return true
+  } catch {
+    return false
+  }
+}
 
 function listsOf(allow: readonly string[], deny: readonly string[]): RuleLists {
   return {

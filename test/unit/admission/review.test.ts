@@ -84,6 +84,10 @@ describe('hole 2, updates: only what an update introduces is judged', () => {
     const oldObject = pod(['good.io/a'])
     assert.ok(!answer(good, makeReview({ object, oldObject, operation: 'UPDATE' })).allowed)
   })
+  test('a pod that is created has nothing already', () => {
+    const review = podReview(['evil.io/a'], { oldObject: pod(['evil.io/a']) })
+    assert.ok(!answer(good, review).allowed)
+  })
   test('all is where the object before is missing', () => {
     const review = podReview(['evil.io/a'], { operation: 'UPDATE' })
     assert.ok(!answer(good, review).allowed)
@@ -346,8 +350,10 @@ describe('a review that was made to do harm', () => {
     assert.ok((auditAnnotations['reason']?.length ?? 0) <= 1_000)
   })
   test('cannot make warnings longer than the API server takes', () => {
-    const images = Array.from({ length: 20 }, (_, index) => `evil.io/${'💥'.repeat(300)}${index}`)
-    const { warnings } = answer({ ...good, mode: 'warn' }, podReview(images))
-    assert.ok(warnings.length > 5)
+    for (const text of ['a', '💥']) {
+      const images = Array.from({ length: 20 }, () => `evil.io/${text.repeat(300)}`)
+      const { warnings } = answer({ ...good, mode: 'warn' }, podReview(images))
+      assert.ok(warnings.length > 5)
+    }
   })
 })
