@@ -1,11 +1,13 @@
 /**
  * The composition root: makes an App of a Config. The only file that names concrete drivers.
  */
+import { Admission } from './admission/admission.ts'
 import type { AccessSettings } from './auth/access.ts'
 import { Authenticator } from './auth/authenticator.ts'
 import { loadSigningKey } from './auth/signing-key.ts'
 import { toBlockList } from './config/address-range.ts'
 import type { Config } from './config/config.ts'
+import { makePolicy } from './config/image-policy.ts'
 import { limits } from './config/limits.ts'
 import { version } from './config/version.ts'
 import type { LastReload } from './config/watch.ts'
@@ -61,6 +63,7 @@ interface Parts {
   readonly upstreams: Upstreams
   readonly pullThrough: PullThrough
   readonly eviction: Eviction
+  readonly admission: Admission
   readonly health: Health
   readonly expiry: UploadExpiry
   /** Closes what was opened, last first. */
@@ -120,6 +123,7 @@ export class App {
   reload(config: Config): void {
     const { listener, dispatcher, authenticator, upstreams, pullThrough, expiry } = this.#parts
     const { eviction } = this.#parts
+    const policy = makePolicy(config)
     if (config.tls !== undefined) {
       listener.setCertificate({ cert: config.tls.cert, key: config.tls.key.reveal() })
     }
@@ -128,6 +132,7 @@ export class App {
     upstreams.reload(config.registryProxies)
     pullThrough.reload(pullThroughSettings(config))
     eviction.setMaxBytes(config.registryProxies.maxSizeBytes)
+    this.#parts.admission.reload(policy)
     expiry.setIdleSeconds(config.uploadIdleSeconds)
   }
 
@@ -193,6 +198,10 @@ async function serve(
   })
   const health = new Health(stores, { holdsSeconds: limits.readinessHoldsSeconds })
   const { pullThrough, proxiedListings } = makePullThrough(foundation, manifests, cache)
+  const admission = new Admission(makePolicy(config), {
+    imagesMax: limits.reviewImagesMax,
+    groupsMax: limits.reviewGroupsMax,
+  })
   const verbs = {
     blobs: new Blobs(stores),
     uploads,
@@ -200,6 +209,7 @@ async function serve(
     manifests,
     pullThrough,
     proxiedListings,
+    admission,
     listings: new Listings(metadata, { referrersBytesMax: limits.referrersPageBytesMax }),
     health,
     authenticator,
@@ -216,7 +226,7 @@ async function serve(
     perRunMax: limits.uploadsExpiredPerRunMax,
   })
   resources.use(expiry)
-  return { address, listener, dispatcher, pullThrough, eviction, health, expiry }
+  return { address, listener, dispatcher, pullThrough, eviction, admission, health, expiry }
 }
 
 interface Cache {

@@ -11,6 +11,7 @@ import { check } from './check.ts'
 import type { Host } from './host.ts'
 import { inspectCommand } from './inspect.ts'
 import { lsCommand } from './ls.ts'
+import { policyCommand } from './policy.ts'
 import { serve, type StartApp } from './serve.ts'
 import { addSettingOptions, readFlags } from './setting-options.ts'
 
@@ -56,8 +57,9 @@ function makeProgram(host: Host, startApp: StartApp): Command {
     .action(async (_: unknown, command: Command) => {
       await check({ flags: readFlags(command), environment: host.environment }, host)
     })
-  for (const command of [lsCommand(), inspectCommand()]) {
+  for (const command of [lsCommand(), inspectCommand(), policyCommand(host)]) {
     program.addCommand(command.copyInheritedSettings(program))
+    for (const inner of command.commands) inner.copyInheritedSettings(program)
   }
   return program
 }

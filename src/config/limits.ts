@@ -135,6 +135,26 @@ export const limits = {
   /** How long a browser may go on without asking for the CORS rules again; none waits longer. */
   corsMaxAgeSeconds: 86_400,
 
+  // -- admission
+  /** An object of etcd has 1.5 MiB at most; an update carries it twice. Padding must be no way by. */
+  reviewBytesMax: 8 * MiB,
+  /** What the API server waits when the webhook's configuration does not say, and at most. */
+  reviewSecondsDefault: 10,
+  reviewSecondsMax: 30,
+  /** Containers, or volumes, of one pod; real ones have a few dozen. */
+  reviewImagesMax: 1_000,
+  reviewGroupsMax: 1_000,
+  /** Refused images of one review that its log line names. */
+  reviewImagesLoggedMax: 50,
+  /** An image reference has 1024 characters at most. */
+  ruleLengthMax: 1_024,
+  /** The API server cuts warnings at 256 characters. */
+  ruleMessageLengthMax: 200,
+  /** Rules of each list that the lines at start show; the others are counted. */
+  startUpRulesShownMax: 100,
+  /** Looked through one by one for each review. */
+  policyNamespacesMax: 1_000,
+
   // -- configuration
   configFileBytesMax: 4 * MiB,
   /** A certificate chain or a private key. */

@@ -1,6 +1,7 @@
 /**
  * One line for each request, which `kubectl logs` readers can use, and the logger that a request's
- * verbs write to. Probes and scrapes are logged at debug level: they come every few seconds.
+ * verbs write to. Probes and scrapes are logged at debug level: they come every few seconds. So are
+ * admission reviews, each of which has a line of its own.
  */
 import type { Log } from '../registry/request-context.ts'
 
@@ -18,7 +19,7 @@ export interface AccessRecord {
   readonly agent: string | undefined
 }
 
-const quietRoutes: readonly string[] = ['healthz', 'readiness', 'metrics']
+const quietRoutes: readonly string[] = ['healthz', 'readiness', 'metrics', 'admission']
 /** Longer parts of a URL or a user agent are cut: they are the client's to choose. */
 const textLengthMax = 1_000
 

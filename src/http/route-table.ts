@@ -1,4 +1,5 @@
 /** Every address that this server answers, in the order they are tried: literal before parameter. */
+import type { Admission } from '../admission/admission.ts'
 import type { Authenticator } from '../auth/authenticator.ts'
 import type { Blobs } from '../registry/blobs.ts'
 import type { Health } from '../registry/health.ts'
@@ -10,6 +11,7 @@ import type { PullThrough } from '../registry/pull-through.ts'
 import type { Uploads } from '../registry/uploads.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Route } from './exchange.ts'
+import { admissionRoutes } from './routes/admission.ts'
 import { baseRoutes } from './routes/base.ts'
 import { blobRoutes } from './routes/blobs.ts'
 import { healthRoutes } from './routes/health.ts'
@@ -27,6 +29,7 @@ export interface Verbs {
   readonly listings: Listings
   readonly pullThrough: PullThrough
   readonly proxiedListings: ProxiedListings
+  readonly admission: Admission
   readonly health: Health
   readonly authenticator: Authenticator
   readonly metrics: Metrics
@@ -38,6 +41,7 @@ export function routeTable(verbs: Verbs, version: string): Route[] {
     ...healthRoutes(verbs.health),
     ...metricsRoutes(verbs.metrics),
     ...tokenRoutes(verbs.authenticator),
+    ...admissionRoutes(verbs),
     ...uploadRoutes(verbs),
     ...manifestRoutes(verbs),
     ...blobRoutes(verbs),

@@ -44,6 +44,12 @@ interface LastReload {
   readonly ok: boolean
 }
 
+interface ReviewLabels {
+  readonly decision: string
+  readonly operation: string
+  readonly kind: string
+}
+
 export class Metrics {
   readonly #registry = new Registry()
   readonly requests: Counter<'route' | 'method' | 'status'>
@@ -52,6 +58,9 @@ export class Metrics {
   readonly sent: Counter<'route'>
   readonly inFlight: Gauge
   readonly #pulls: Counter<'upstream' | 'kind' | 'cache'>
+  readonly #reviews: Counter<'decision' | 'operation' | 'kind'>
+  readonly #reviewSeconds: Histogram
+  readonly #pullsRefused: Counter<'mode'>
   readonly #upstreamLabels: UpstreamLabels
 
   constructor(source: Source) {
@@ -100,6 +109,24 @@ export class Metrics {
       registers,
     })
     this.#upstreamLabels = new UpstreamLabels(source.upstreamLabelsMax)
+    this.#reviews = new Counter({
+      name: 'trow_admission_reviews_total',
+      help: 'Admission reviews answered, by decision, operation and kind of object',
+      labelNames: ['decision', 'operation', 'kind'],
+      registers,
+    })
+    this.#reviewSeconds = new Histogram({
+      name: 'trow_admission_seconds',
+      help: 'Time to read and decide on an admission review that has arrived',
+      buckets: [0.0001, 0.0005, 0.001, 0.005, 0.02, 0.1, 0.5],
+      registers,
+    })
+    this.#pullsRefused = new Counter({
+      name: 'trow_admission_pulls_refused_total',
+      help: 'Requests for manifests of images that may not run; only with mode enforce refused',
+      labelNames: ['mode'],
+      registers,
+    })
     registerContentGauges(registers, source)
     registerReloadGauges(registers, source)
     registerUpstreamGauges(registers, source, this.#upstreamLabels)
@@ -109,6 +136,16 @@ export class Metrics {
   /** @param cache HIT, MISS, STALE or COALESCED. */
   countPull(host: string, kind: PullKind, cache: string): void {
     this.#pulls.inc({ upstream: this.#upstreamLabels.of(host), kind, cache: cache.toLowerCase() })
+  }
+
+  /** Labels have to be words of ours; a caller may have put anything into its review. */
+  countReview(labels: ReviewLabels, seconds: number): void {
+    this.#reviews.inc({ ...labels })
+    this.#reviewSeconds.observe(seconds)
+  }
+
+  countPullRefused(mode: string): void {
+    this.#pullsRefused.inc({ mode })
   }
 
   get contentType(): string {

@@ -1,4 +1,5 @@
 /** Manifests and tags: HEAD, GET, PUT, DELETE (specification, end-3, end-7 and end-9). */
+import type { Admission } from '../../admission/admission.ts'
 import { limits } from '../../config/limits.ts'
 import { OciError } from '../../oci/errors.ts'
 import { isDigestReference, parseReference, type Reference } from '../../oci/reference.ts'
@@ -9,6 +10,7 @@ import type { PullThrough } from '../../registry/pull-through.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
 import { etagOf, matchesIfNoneMatch } from '../conditional.ts'
 import type { Exchange, Route } from '../exchange.ts'
+import { requireAllowedPull } from '../pull-policy.ts'
 import type { Reply } from '../reply.ts'
 import { aboutUpstream, proxyHeaders } from './proxy-headers.ts'
 import { localRepositoryOf, pullTargetOf } from './pull-target.ts'
@@ -16,6 +18,7 @@ import { localRepositoryOf, pullTargetOf } from './pull-target.ts'
 interface Verbs {
   readonly manifests: Manifests
   readonly pullThrough: PullThrough
+  readonly admission: Admission
   readonly metrics: Metrics
 }
 
@@ -61,12 +64,14 @@ async function getManifest(verbs: Verbs, exchange: Exchange): Promise<Reply> {
 
 /** Of this registry, or of another one through the cache. */
 async function pullManifest(
-  { manifests, pullThrough, metrics }: Verbs,
+  verbs: Verbs,
   exchange: Exchange,
   reference: Reference,
 ): Promise<{ manifest: StoredManifest; headers: Record<string, string> }> {
+  const { manifests, pullThrough, metrics } = verbs
   const { context } = exchange
   const pull = await pullTargetOf(exchange, pullThrough)
+  requireAllowedPull(verbs, exchange, pull, reference)
   if (pull.kind === 'local') {
     const manifest = await manifests.getManifest(context, pull.repository, reference)
     return { manifest, headers: {} }

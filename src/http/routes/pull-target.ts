@@ -4,10 +4,11 @@
  * Proxying"), or not at all, where a default upstream is configured and this registry has nothing of
  * the name. The two never reach each other's content.
  */
-import { parseRegistryHost, parseRepositoryIn } from '../../oci/image-reference.ts'
 import { OciError } from '../../oci/errors.ts'
-import { isProxiedName, parseProxiedName } from '../../oci/proxied-name.ts'
+import { parseRegistryHost } from '../../oci/image-reference.ts'
+import { isProxiedName, parseProxiedName, parseProxiedRepository } from '../../oci/proxied-name.ts'
 import { parseRepositoryName, type RepositoryName } from '../../oci/repository-name.ts'
+import { isSameHost } from '../../oci/same-host.ts'
 import type { UpstreamRepository } from '../../registry/ports.ts'
 import type { PullThrough } from '../../registry/pull-through.ts'
 import type { Exchange } from '../exchange.ts'
@@ -56,7 +57,8 @@ function namedTargetOf(exchange: Exchange): PullTarget {
     if (isProxiedPath) return { kind: 'proxied', target: parseProxiedName(name) }
     return { kind: 'local', repository: parseRepositoryName(name) }
   }
-  if (!isProxiedPath) return { kind: 'proxied', target: parseTarget(namespace, name), namespace }
+  if (!isProxiedPath)
+    return { kind: 'proxied', target: parseProxiedRepository(namespace, name), namespace }
   // A mirror that is configured with a path gets ns besides, from BuildKit and from containerd.
   const target = parseProxiedName(name)
   if (target.host === parseRegistryHost(namespace)) return { kind: 'proxied', target, namespace }
@@ -78,11 +80,6 @@ function namespaceOf({ query }: Exchange): string | undefined {
   return namespace
 }
 
-function parseTarget(host: string, repository: string): UpstreamRepository {
-  const registry = parseRegistryHost(host)
-  return { host: registry, repository: parseRepositoryIn(registry, repository) }
-}
-
 function invalid(message: string): OciError {
   return new OciError('NAME_INVALID', { message })
 }
@@ -90,17 +87,4 @@ function invalid(message: string): OciError {
 function isOwnName({ origin, hostnames }: Exchange, namespace: string): boolean {
   const own = [origin.replace(/^https?:\/\//, ''), ...hostnames]
   return own.some((name) => isSameHost(name, namespace))
-}
-
-/** A name without a port stands for every port: ingresses and node ports hide which one it is. */
-function isSameHost(one: string, other: string): boolean {
-  const [host, port] = splitPort(one)
-  const [otherHost, otherPort] = splitPort(other)
-  return host === otherHost && (port === otherPort || port === '' || otherPort === '')
-}
-
-/** `[::1]:5000`: the colons in brackets are no ports'. */
-function splitPort(name: string): [host: string, port: string] {
-  const [, host = name, port = ''] = /^(.*?)(?::(\d+))?$/.exec(name) ?? []
-  return [host.toLowerCase(), port]
 }
