@@ -15,7 +15,7 @@ import type { Schema } from '../schema.ts'
 import { batches, holders, holdersOf, referencesOf, referencesTo } from './cache.ts'
 import { findRepositoryId } from './repositories.ts'
 
-/** One transaction ends after this many, that others need not wait: an image has a dozen. */
+/** One transaction ends after this many, so that others need not wait: an image has a dozen. */
 const referencesPerTransaction = 10_000
 
 /** Content that a repository has no more, and how many references had to be followed for that. */
