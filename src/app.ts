@@ -245,7 +245,7 @@ function startCache(foundation: Foundation, manifests: Manifests): Cache {
     },
   )
   resources.use(uses)
-  const removal = new ContentRemoval(stores)
+  const removal = new ContentRemoval(stores, { atOnceMax: limits.contentRemovedAtOnceMax })
   const eviction = new Eviction(
     { ...stores, removal, uses, manifests, log },
     {

@@ -65,6 +65,8 @@ export const limits = {
   cacheLowWatermark: 0.85,
   /** Manifests and blobs evicted in one transaction: 0.6 ms each, in which nobody else is served. */
   cacheEvictedPerStepMax: 25,
+  /** Files that are removed at once; whoever stores one of the same waits for all of them. */
+  contentRemovedAtOnceMax: 50,
   /** After a disk or a database failed, eviction is not tried again for so long. */
   cacheEvictionRetrySeconds: 10,
   /** How long the size of the cache is counted on from one measurement: 4 s for a million blobs. */

@@ -199,9 +199,9 @@ export class SqlMetadataStore implements MetadataStore {
       .execute((transaction) => eviction.evict(transaction, entries, request))
   }
 
-  forgetContent(digest: Digest): Promise<boolean> {
+  forgetContent(digests: readonly Digest[]): Promise<Digest[]> {
     return this.#databases.writes
       .transaction()
-      .execute((transaction) => eviction.forgetContent(transaction, digest))
+      .execute((transaction) => eviction.forgetContent(transaction, digests))
   }
 }

@@ -10,7 +10,7 @@ import type { Digest } from '../oci/digest.ts'
 export class ContentLocks {
   /** How many are storing the content now. */
   readonly #storing = new Map<Digest, number>()
-  readonly #removals = new Map<Digest, Promise<unknown>>()
+  readonly #removals = new Map<Digest, Promise<void>>()
 
   /** Runs what puts bytes and then says so in the database. Waits for the end of a removal. */
   async whileStoring<T>(digest: Digest, work: () => Promise<T>): Promise<T> {
@@ -30,20 +30,23 @@ export class ContentLocks {
   }
 
   /**
-   * Runs what forgets content and then removes its bytes, unless somebody is storing it or removing
-   * it: then it waits for nobody.
-   * @returns whether `work` was run.
+   * Runs what forgets content and then removes its bytes, for those digests that nobody is storing
+   * or removing. It waits for nobody: the others are left out.
    */
-  async tryWhileRemoving(digest: Digest, work: () => Promise<void>): Promise<boolean> {
-    if (this.#storing.has(digest) || this.#removals.has(digest)) return false
-    const removal = Promise.try(work)
-    const ended = removal.catch(() => undefined)
-    this.#removals.set(digest, ended)
+  async whileRemoving<T>(
+    digests: readonly Digest[],
+    work: (free: readonly Digest[]) => Promise<T>,
+  ): Promise<T> {
+    const free = digests.filter(
+      (digest) => !this.#storing.has(digest) && !this.#removals.has(digest),
+    )
+    const { promise: ended, resolve: end } = Promise.withResolvers<void>()
+    for (const digest of free) this.#removals.set(digest, ended)
     try {
-      await removal
+      return await work(free)
     } finally {
-      this.#removals.delete(digest)
+      for (const digest of free) this.#removals.delete(digest)
+      end()
     }
-    return true
   }
 }

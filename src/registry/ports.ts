@@ -329,10 +329,10 @@ export interface MetadataStore {
   /** Evicts entries in their order, but for those that were used since they were listed. */
   evict(entries: readonly Evictable[], request: EvictionRequest): Promise<EvictionResult>
   /**
-   * Forgets content if no repository has it. Whoever removes bytes asks this first.
-   * @returns whether nobody has it.
+   * Forgets which of this content no repository has. Whoever removes bytes asks this first.
+   * @returns what nobody has.
    */
-  forgetContent(digest: Digest): Promise<boolean>
+  forgetContent(digests: readonly Digest[]): Promise<Digest[]>
 }
 
 export interface ContentCounts {

@@ -15,11 +15,13 @@ interface Parts {
 
 export class ContentRemoval {
   readonly #parts: Parts
+  readonly #atOnceMax: number
   /** What is still to be removed, by digest: bytes. */
   readonly #waiting = new Map<Digest, number>()
 
-  constructor(parts: Parts) {
+  constructor(parts: Parts, settings: { atOnceMax: number }) {
     this.#parts = parts
+    this.#atOnceMax = settings.atOnceMax
   }
 
   /** Bytes of what could not be removed yet. */
@@ -34,22 +36,27 @@ export class ContentRemoval {
    */
   async removeContent(contents: readonly BlobRecord[]): Promise<number> {
     for (const { digest, size } of contents) this.#waiting.set(digest, size)
+    const digests = [...this.#waiting.keys()]
     let removed = 0
-    for (const [digest, size] of this.#waiting) {
-      if (await this.#remove(digest)) removed += size
+    for (let start = 0; start < digests.length; start += this.#atOnceMax) {
+      const batch = digests.slice(start, start + this.#atOnceMax)
+      removed += await this.#parts.locks.whileRemoving(batch, (free) => this.#remove(free))
     }
     return removed
   }
 
-  /** @returns whether bytes were removed. */
-  async #remove(digest: Digest): Promise<boolean> {
-    const { metadata, blobs, locks } = this.#parts
-    let isNobodys = false
-    const isDone = await locks.tryWhileRemoving(digest, async () => {
-      isNobodys = await metadata.forgetContent(digest)
-      if (isNobodys) await blobs.deleteBlob(digest)
+  async #remove(digests: readonly Digest[]): Promise<number> {
+    const { metadata, blobs } = this.#parts
+    const nobodys = new Set(await metadata.forgetContent(digests))
+    for (const digest of digests) if (!nobodys.has(digest)) this.#waiting.delete(digest)
+    let removed = 0
+    const deletions = [...nobodys].map(async (digest) => {
+      await blobs.deleteBlob(digest)
+      removed += this.#waiting.get(digest) ?? 0
+      this.#waiting.delete(digest)
     })
-    if (isDone) this.#waiting.delete(digest)
-    return isNobodys
+    const failed = (await Promise.allSettled(deletions)).find(({ status }) => status === 'rejected')
+    if (failed?.status === 'rejected') throw failed.reason
+    return removed
   }
 }

@@ -87,12 +87,9 @@ describe('a cache that is smaller than what is pulled', () => {
     const imageBytes = 301 * KiB
     assert.ok(largest.bytes > 2 * MiB)
     assert.ok(largest.bytes < maxSize + pullers * imageBytes, `${largest.bytes} bytes`)
-    const last = addImage(scene, 'last', { last: 10 * KiB })
-    await cacheImage(scene, last)
-    await until(
-      'the cache is small',
-      async () => (await diskUsage(scene.registry)) <= 0.85 * maxSize,
-    )
+    // So much that it needs room, wherever between the two watermarks the cache is now.
+    await cacheImage(scene, addImage(scene, 'last', { last: maxSize / 4 }))
+    await until('it is small', async () => (await diskUsage(scene.registry)) <= 0.85 * maxSize)
     assert.ok((await diskUsage(scene.registry)) > 0.6 * maxSize, 'no more goes than has to')
     const stored = await storedImages(scene.registry, images)
     assert.ok(stored.length > 5)
@@ -105,7 +102,8 @@ describe('a cache that is smaller than what is pulled', () => {
     assert.ok((await metric(scene, 'trow_cache_evictions_total')) >= 60 - stored.length - pullers)
     const evicted = await metric(scene, 'trow_cache_evicted_bytes_total')
     assert.ok(evicted > 10 * MiB && evicted < 20 * MiB, `${evicted} bytes`)
-    assert.equal(await metric(scene, 'trow_cache_bytes'), await diskUsage(scene.registry))
+    const measured = await metric(scene, 'trow_cache_bytes')
+    assert.ok(measured > 0.6 * maxSize && measured <= 0.85 * maxSize, `${measured} bytes`)
   })
 
   test('keeps what was used last, and asking for a tag with HEAD is a use', async () => {
@@ -115,9 +113,10 @@ describe('a cache that is smaller than what is pulled', () => {
     for (const each of [a, b, c, d]) await cacheImage(scene, each)
     await scene.manifest('a', 'HEAD')
     await cacheImage(scene, image('e'))
-    await until('b is gone', async () => !(await isStored(scene.registry, b.manifest.digest)))
+    for (const { digest } of [b.manifest, ...b.blobs]) {
+      await until('all of b is gone', async () => !(await isStored(scene.registry, digest)))
+    }
     assert.deepEqual(await storedImages(scene.registry, [a, b, c, d]), ['a', 'c', 'd'])
-    assert.equal(await isStored(scene.registry, b.blobs[1]?.digest ?? ''), false)
     assert.deepEqual((await scene.tags()).includes('b'), true, 'the list is the upstream’s')
     await scene.registry.restart()
     await cacheImage(scene, image('f'))

@@ -78,7 +78,7 @@ async function start(root: string) {
   const { metadata, blobStore: blobs, uploadStore: uploads, locks, manifests } = registry
   const parts = { metadata, blobs, uploads, locks, clock, log: silentLog }
   const uses = new CacheUses(parts, { flushSeconds: 3_600, gatheredMax: 100, perWriteMax: 3 })
-  const removal = new ContentRemoval(parts)
+  const removal = new ContentRemoval(parts, { atOnceMax: 3 })
   const eviction = new Eviction(
     { ...parts, removal, uses, manifests },
     {

@@ -15,7 +15,7 @@ import type { Schema } from '../schema.ts'
 import { batches, holders, holdersOf, referencesOf, referencesTo } from './cache.ts'
 import { findRepositoryId } from './repositories.ts'
 
-/** One transaction ends after this many, that others need not wait: an image has a dozen. */
+/** One transaction ends after this many, so that others need not wait: an image has a dozen. */
 const referencesPerTransaction = 10_000
 
 /** Content that a repository has no more, and how many references had to be followed for that. */
@@ -106,14 +106,22 @@ async function nobodysOf(
   return found
 }
 
-export async function forgetContent(db: Transaction<Schema>, digest: Digest): Promise<boolean> {
-  await db.deleteFrom('blobs').where('digest', '=', digest).where(isNobodys).execute()
-  const row = await db
-    .selectFrom('blobs')
-    .select('digest')
-    .where('digest', '=', digest)
-    .executeTakeFirst()
-  return row === undefined
+/** @returns those that are known no more. */
+export async function forgetContent(
+  db: Transaction<Schema>,
+  digests: readonly Digest[],
+): Promise<Digest[]> {
+  const left = new Set<string>()
+  for (const batch of batches(digests)) {
+    await db.deleteFrom('blobs').where('digest', 'in', batch).where(isNobodys).execute()
+    const rows = await db
+      .selectFrom('blobs')
+      .select('digest')
+      .where('digest', 'in', batch)
+      .execute()
+    for (const { digest } of rows) left.add(digest)
+  }
+  return digests.filter((digest) => !left.has(digest))
 }
 
 function isNobodys(where: ExpressionBuilder<Schema, 'blobs'>) {

@@ -118,7 +118,11 @@ async function isWhole(blobs: BlobStore, bytes: Buffer): Promise<boolean> {
 }
 
 async function isKnown(metadata: MetadataStore, digest: Digest): Promise<boolean> {
-  return !(await metadata.forgetContent(digest))
+  return (await metadata.forgetContent([digest])).length === 0
+}
+
+function removalOf(parts: ConstructorParameters<typeof ContentRemoval>[0]): ContentRemoval {
+  return new ContentRemoval(parts, { atOnceMax: 2 })
 }
 
 for (const { name, content: bytes, store } of writers) {
@@ -138,7 +142,7 @@ for (const { name, content: bytes, store } of writers) {
         events.push('remove')
         await blobStore.deleteBlob(which)
       })
-      const removal = new ContentRemoval({ metadata, blobs, locks }).removeContent([record])
+      const removal = removalOf({ metadata, blobs, locks }).removeContent([record])
       await removing.opened
       const verbs = verbsOf({
         metadata,
@@ -169,7 +173,7 @@ for (const { name, content: bytes, store } of writers) {
     test('is left alone when its bytes are here and its row is not yet', async () => {
       await using started = await startTemporaryRegistry()
       const { metadata, blobStore, locks } = started.registry
-      const removal = new ContentRemoval({ metadata, blobs: blobStore, locks })
+      const removal = removalOf({ metadata, blobs: blobStore, locks })
       let removed: number | undefined
       const remove = async (): Promise<void> => {
         removed = await removal.removeContent([record])
@@ -217,44 +221,52 @@ describe('the locks of content', () => {
     const locks = new ContentLocks()
     const failing = (): Promise<never> => Promise.reject(new Error('disk'))
     await assert.rejects(locks.whileStoring(digest, failing), /disk/)
-    await assert.rejects(locks.tryWhileRemoving(digest, failing), /disk/)
+    await assert.rejects(locks.whileRemoving([digest], failing), /disk/)
     assert.equal(await locks.whileStoring(digest, async () => 1), 1)
-    assert.equal(await locks.tryWhileRemoving(digest, async () => undefined), true)
+    assert.deepEqual(await locks.whileRemoving([digest], freeOnes), [digest])
   })
 
-  test('are of one digest each', async () => {
+  test('are of one digest each: what is being stored is left out of a removal', async () => {
     const locks = new ContentLocks()
     const other = digestOf(manifest)
-    const done = await locks.whileStoring(digest, () =>
-      locks.tryWhileRemoving(other, async () => undefined),
+    const free = await locks.whileStoring(digest, () =>
+      locks.whileRemoving([digest, other], freeOnes),
     )
-    assert.equal(done, true)
+    assert.deepEqual(free, [other])
   })
 
   test('let only one remove the same', async () => {
     const locks = new ContentLocks()
     const gate = new Gate()
-    const first = locks.tryWhileRemoving(digest, () => gate.opened)
-    assert.equal(await locks.tryWhileRemoving(digest, async () => undefined), false)
+    const first = locks.whileRemoving([digest], () => gate.opened)
+    assert.deepEqual(await locks.whileRemoving([digest], freeOnes), [])
     gate.open()
-    assert.equal(await first, true)
+    await first
+    assert.deepEqual(await locks.whileRemoving([digest], freeOnes), [digest])
   })
 })
+
+async function freeOnes(free: readonly Digest[]): Promise<readonly Digest[]> {
+  return free
+}
 
 test('bytes that could not be removed are removed by the next removal', async () => {
   await using started = await startTemporaryRegistry()
   const { metadata, blobStore: blobs, locks, faults } = started.registry
-  const removal = new ContentRemoval({ metadata, blobs, locks })
-  const digest = digestOf(content)
-  await metadata.putBlob(pushed, { digest, size: content.length })
-  await blobs.putBlob(digest, content)
-  await metadata.deleteBlob(pushed, digest)
-  faults.arm({ code: 'EIO', moment: 'before' })
-  await assert.rejects(removal.removeContent([{ digest, size: content.length }]), {
-    code: 'UNAVAILABLE',
-  })
+  const removal = removalOf({ metadata, blobs, locks })
+  const contents = ['1', '22', '333', '4444', '55555'].map((text) => Buffer.from(text))
+  const records = contents.map((bytes) => ({ digest: digestOf(bytes), size: bytes.length }))
+  for (const [index, record] of records.entries()) {
+    await metadata.putBlob(pushed, record)
+    await blobs.putBlob(record.digest, contents[index] ?? content)
+    await metadata.deleteBlob(pushed, record.digest)
+  }
+  faults.arm({ code: 'EIO', moment: 'before' }, { skip: 2 })
+  await assert.rejects(removal.removeContent(records), { code: 'UNAVAILABLE' })
   faults.disarm()
-  assert.equal(removal.waitingBytes, content.length)
-  assert.equal(await removal.removeContent([]), content.length)
-  assert.equal(await blobs.statBlob(digest), undefined)
+  // Two at a time: the first three could be tried, and one of these failed.
+  assert.equal(removal.waitingBytes, 15 - 1 - 2 - 4)
+  assert.equal(await removal.removeContent([]), 8)
+  assert.equal(removal.waitingBytes, 0)
+  for (const { digest } of records) assert.equal(await blobs.statBlob(digest), undefined)
 })
