@@ -23,9 +23,11 @@ import { Listings } from './registry/listings.ts'
 import { Manifests } from './registry/manifests.ts'
 import { Mounts } from './registry/mounts.ts'
 import type { BlobStore, Clock, MetadataStore, UploadStore } from './registry/ports.ts'
+import { PullCounts } from './registry/pull-counts.ts'
 import { PullThrough, type PullThroughSettings } from './registry/pull-through.ts'
 import { UploadExpiry } from './registry/upload-expiry.ts'
 import { Uploads } from './registry/uploads.ts'
+import { UpstreamReports } from './registry/upstream-report.ts'
 import { FilesystemBlobStore } from './storage/filesystem/blob-store.ts'
 import { DataDirectory } from './storage/filesystem/data-directory.ts'
 import { ReadBuffers } from './storage/filesystem/read-buffers.ts'
@@ -87,10 +89,11 @@ export class App {
       { clock, signingKey: signing.key },
       accessSettings(config),
     )
+    const counts = new PullCounts({ hostsMax: limits.upstreamsCountedMax })
     const upstreams = resources.use(
-      new Upstreams(config.registryProxies, { timer: systemTimer, log }),
+      new Upstreams(config.registryProxies, { timer: systemTimer, log, counts }),
     )
-    const foundation = { config, log, reloads, stores, authenticator, upstreams, resources }
+    const foundation = { config, log, reloads, stores, authenticator, upstreams, counts, resources }
     const served = await serve(foundation)
     return new App({ ...served, authenticator, upstreams, resources: resources.move() })
   }
@@ -128,6 +131,7 @@ interface Foundation {
   readonly stores: Stores
   readonly authenticator: Authenticator
   readonly upstreams: Upstreams
+  readonly counts: PullCounts
   /** Closes what is opened on the way. */
   readonly resources: AsyncDisposableStack
 }
@@ -135,7 +139,7 @@ interface Foundation {
 async function serve(
   foundation: Foundation,
 ): Promise<Omit<Parts, 'authenticator' | 'upstreams' | 'resources'>> {
-  const { config, log, reloads, stores, authenticator, resources } = foundation
+  const { config, log, reloads, stores, authenticator, upstreams, counts, resources } = foundation
   const { metadata, clock } = stores
   const uploads = new Uploads(stores, { digestersMax: limits.uploadDigestersMax })
   const leftovers = await uploads.removeLeftovers()
@@ -145,8 +149,9 @@ async function serve(
     countContent: () => metadata.countContent(),
     countHoldsSeconds: limits.contentCountHoldsSeconds,
     lastReload: () => reloads.lastReload,
-    upstreamStates: () => foundation.upstreams.states(),
-    upstreamLabelsMax: limits.upstreamLabelsMax,
+    upstreamStates: () =>
+      upstreams.states().map((state) => ({ ...state, host: counts.labelOf(state.host) })),
+    upstreamCounts: () => counts.all,
   })
   const health = new Health(stores, { holdsSeconds: limits.readinessHoldsSeconds })
   const manifests = new Manifests(stores, {
@@ -161,6 +166,8 @@ async function serve(
     mounts: new Mounts(stores, { candidatesMax: limits.mountCandidatesMax }),
     manifests,
     pullThrough,
+    pullCounts: counts,
+    upstreamReports: new UpstreamReports({ upstreams, counts, clock }),
     listings: new Listings(metadata, { referrersBytesMax: limits.referrersPageBytesMax }),
     health,
     authenticator,

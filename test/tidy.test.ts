@@ -127,7 +127,7 @@ describe('documents', () => {
       countHoldsSeconds: 60,
       lastReload: () => ({ at: 0, ok: true }),
       upstreamStates: () => [],
-      upstreamLabelsMax: 1,
+      upstreamCounts: () => [],
     })
     const text = await metrics.render()
     const served = [...text.matchAll(/^# TYPE (trow_\w+) (\w+)$/gm)].map(

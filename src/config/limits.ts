@@ -56,8 +56,8 @@ export const limits = {
   fillRetryDelaySeconds: 0.5,
   /** How long an upstream may take to answer while there is a copy to serve in its place. */
   tagCheckSecondsMax: 4,
-  /** Upstreams with metrics of their own; the others are counted together. */
-  upstreamLabelsMax: 100,
+  /** Unlisted upstreams that are counted by name; the others are counted together. */
+  upstreamsCountedMax: 100,
   /** Tags whose last check, and refusals whose reason, are remembered. */
   pullsRememberedMax: 10_000,
 

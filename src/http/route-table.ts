@@ -5,8 +5,10 @@ import type { Health } from '../registry/health.ts'
 import type { Listings } from '../registry/listings.ts'
 import type { Manifests } from '../registry/manifests.ts'
 import type { Mounts } from '../registry/mounts.ts'
+import type { PullCounts } from '../registry/pull-counts.ts'
 import type { PullThrough } from '../registry/pull-through.ts'
 import type { Uploads } from '../registry/uploads.ts'
+import type { UpstreamReports } from '../registry/upstream-report.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Route } from './exchange.ts'
 import { baseRoutes } from './routes/base.ts'
@@ -17,6 +19,7 @@ import { manifestRoutes } from './routes/manifests.ts'
 import { metricsRoutes } from './routes/metrics.ts'
 import { tokenRoutes } from './routes/token.ts'
 import { uploadRoutes } from './routes/uploads.ts'
+import { upstreamRoutes } from './routes/upstreams.ts'
 
 export interface Verbs {
   readonly blobs: Blobs
@@ -25,6 +28,8 @@ export interface Verbs {
   readonly manifests: Manifests
   readonly listings: Listings
   readonly pullThrough: PullThrough
+  readonly pullCounts: PullCounts
+  readonly upstreamReports: UpstreamReports
   readonly health: Health
   readonly authenticator: Authenticator
   readonly metrics: Metrics
@@ -40,5 +45,6 @@ export function routeTable(verbs: Verbs, version: string): Route[] {
     ...manifestRoutes(verbs),
     ...blobRoutes(verbs),
     ...listingRoutes(verbs),
+    ...upstreamRoutes(verbs.upstreamReports),
   ]
 }

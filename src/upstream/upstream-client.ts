@@ -3,6 +3,7 @@
  * not faster than it may be. A client that is retired goes on with what it has begun.
  */
 import { limits } from '../config/limits.ts'
+import { UpstreamError } from '../oci/upstream-error.ts'
 import { RegistryClient } from './client.ts'
 import { PasswordCredentials } from './credentials.ts'
 import type { Send } from './exchange.ts'
@@ -28,6 +29,8 @@ export interface UpstreamClientOptions extends RoutedTransportOptions {
   readonly timer: Timer
   readonly random?: (() => number) | undefined
   readonly hops: number
+  /** Called for each request that is sent to the upstream itself. */
+  readonly onRequest: () => void
 }
 
 export class UpstreamClient {
@@ -91,7 +94,7 @@ export class UpstreamClient {
 }
 
 function wellMannered(transport: RoutedTransport, options: UpstreamClientOptions): Send {
-  const { entry, health, timer, hops } = options
+  const { entry, health, timer, hops, onRequest } = options
   const { requestsPerSecond } = entry
   const turns = requestsPerSecond ? new RequestTurns(requestsPerSecond, timer) : undefined
   return async (request) => {
@@ -102,10 +105,22 @@ function wellMannered(transport: RoutedTransport, options: UpstreamClientOptions
     }
     await turns?.take(request.url.host, request.signal)
     const headers = { ...request.headers, 'x-trow-hops': String(hops) }
-    const response = await transport.send({ ...request, headers })
+    const response = await counted(transport.send({ ...request, headers }), onRequest)
     health.observeLogin(request, response)
     health.observeRateLimit(response)
     return response
+  }
+}
+
+/** A host that must not be asked was not. */
+async function counted<T>(sent: Promise<T>, onRequest: () => void): Promise<T> {
+  try {
+    const response = await sent
+    onRequest()
+    return response
+  } catch (error) {
+    if (!(error instanceof UpstreamError) || error.problem !== 'address') onRequest()
+    throw error
   }
 }
 

@@ -5,8 +5,8 @@ import { isDigestReference, parseReference, type Reference } from '../../oci/ref
 import { parseTag, type Tag } from '../../oci/tag.ts'
 import type { StoredManifest } from '../../registry/manifest-cache.ts'
 import type { Manifests } from '../../registry/manifests.ts'
+import type { PullCounts } from '../../registry/pull-counts.ts'
 import type { PullThrough } from '../../registry/pull-through.ts'
-import type { Metrics } from '../../telemetry/metrics.ts'
 import { etagOf, matchesIfNoneMatch } from '../conditional.ts'
 import type { Exchange, Route } from '../exchange.ts'
 import type { Reply } from '../reply.ts'
@@ -16,7 +16,7 @@ import { localRepositoryOf, pullTargetOf } from './pull-target.ts'
 interface Verbs {
   readonly manifests: Manifests
   readonly pullThrough: PullThrough
-  readonly metrics: Metrics
+  readonly pullCounts: PullCounts
 }
 
 export function manifestRoutes(verbs: Verbs): Route[] {
@@ -42,16 +42,18 @@ export function manifestRoutes(verbs: Verbs): Route[] {
 /** Whatever Accept says: the bytes are what was pushed, and are never converted. */
 async function getManifest(verbs: Verbs, exchange: Exchange): Promise<Reply> {
   const reference = parseReference(exchange.parameters['reference'] ?? '')
-  const { manifest, headers: pulledHeaders } = await pullManifest(verbs, exchange, reference)
+  const pulled = await pullManifest(verbs, exchange, reference)
+  const { manifest } = pulled
   const etag = etagOf(manifest.digest)
   const headers = {
-    ...pulledHeaders,
+    ...pulled.headers,
     ETag: etag,
     // A tag moves: a cache may keep the answer but has to ask each time whether it still holds.
     'Cache-Control': isDigestReference(reference) ? 'max-age=31536000, immutable' : 'no-cache',
     'Docker-Content-Digest': manifest.digest,
   }
   if (matchesIfNoneMatch(exchange.headers['if-none-match'], etag)) return { status: 304, headers }
+  if (exchange.method !== 'HEAD') pulled.countSent?.()
   return {
     status: 200,
     headers: { ...headers, 'Content-Type': manifest.mediaType },
@@ -61,22 +63,22 @@ async function getManifest(verbs: Verbs, exchange: Exchange): Promise<Reply> {
 
 /** Of this registry, or of another one through the cache. */
 async function pullManifest(
-  { manifests, pullThrough, metrics }: Verbs,
+  { manifests, pullThrough, pullCounts }: Verbs,
   exchange: Exchange,
   reference: Reference,
-): Promise<Pulled & { readonly manifest: StoredManifest }> {
+): Promise<Pulled & { readonly manifest: StoredManifest; readonly countSent?: () => void }> {
   const { context } = exchange
   const pull = pullTargetOf(exchange)
   if (pull.kind === 'local') {
     const manifest = await manifests.getManifest(context, pull.repository, reference)
     return { manifest, headers: {} }
   }
-  const pulled = await aboutNamespace(
-    pull,
-    pullThrough.getManifest(context, pull.target, reference),
-  )
-  metrics.countPull(pull.target.host, 'manifest', pulled.status)
-  return { manifest: pulled.manifest, headers: proxyHeaders(pull, pulled) }
+  const { host } = pull.target
+  const pulling = pullThrough.getManifest(context, pull.target, reference)
+  const pulled = await aboutNamespace(pull, pullCounts.track(host, 'manifest', pulling))
+  const { manifest, status } = pulled
+  const countSent = () => pullCounts.countSent(host, status, manifest.bytes.length)
+  return { manifest, headers: proxyHeaders(pull, pulled), countSent }
 }
 
 async function putManifest(manifests: Manifests, exchange: Exchange): Promise<Reply> {
