@@ -7,6 +7,7 @@ import { loadSigningKey } from './auth/signing-key.ts'
 import { toBlockList } from './config/address-range.ts'
 import type { Config } from './config/config.ts'
 import { limits } from './config/limits.ts'
+import { platformHere } from './config/platform.ts'
 import { version } from './config/version.ts'
 import type { LastReload } from './config/watch.ts'
 import { Cors } from './http/cors.ts'
@@ -167,7 +168,7 @@ async function serve(
     manifests,
     pullThrough,
     pullCounts: counts,
-    upstreamReports: new UpstreamReports({ upstreams, counts, clock }),
+    upstreamReports: new UpstreamReports({ upstreams, counts, clock, platform: platformHere }),
     listings: new Listings(metadata, { referrersBytesMax: limits.referrersPageBytesMax }),
     health,
     authenticator,

@@ -13,6 +13,8 @@ import { inspectCommand } from './inspect.ts'
 import { lsCommand } from './ls.ts'
 import { serve, type StartApp } from './serve.ts'
 import { addSettingOptions, readFlags } from './setting-options.ts'
+import { upstreamsCommand } from './upstreams.ts'
+import { warmCommand } from './warm.ts'
 
 /**
  * @param args the command line without interpreter and script
@@ -56,7 +58,7 @@ function makeProgram(host: Host, startApp: StartApp): Command {
     .action(async (_: unknown, command: Command) => {
       await check({ flags: readFlags(command), environment: host.environment }, host)
     })
-  for (const command of [lsCommand(), inspectCommand()]) {
+  for (const command of [lsCommand(), inspectCommand(), warmCommand(host), upstreamsCommand()]) {
     program.addCommand(command.copyInheritedSettings(program))
   }
   return program

@@ -14,6 +14,8 @@ import type { RateLimit, SuspensionReason, UpstreamState } from './upstream-stat
 export interface UpstreamReport {
   /** Of the registry's clock. Times are RFC 3339. */
   readonly time: string
+  /** That Trow runs on: `linux/amd64`. */
+  readonly platform: string
   readonly offline: boolean
   /** Those of the configuration first, in its order, then the others by name. */
   readonly upstreams: readonly ReportedUpstream[]
@@ -58,6 +60,7 @@ interface Sources {
   readonly upstreams: { readonly offline: boolean; allStates(): readonly UpstreamState[] }
   readonly counts: PullCounts
   readonly clock: Clock
+  readonly platform: string
 }
 
 export class UpstreamReports {
@@ -68,7 +71,7 @@ export class UpstreamReports {
   }
 
   make(): UpstreamReport {
-    const { upstreams, counts, clock } = this.#sources
+    const { upstreams, counts, clock, platform } = this.#sources
     const countsByHost = new Map(counts.all.map((one) => [one.host, one]))
     const states = Map.groupBy(upstreams.allStates(), ({ host }) => String(host))
     const hosts = new Set([...states.keys(), ...countsByHost.keys()])
@@ -84,6 +87,7 @@ export class UpstreamReports {
     })
     return {
       time: timeOf(clock.now()),
+      platform,
       offline: upstreams.offline,
       upstreams: reported.toSorted(compare),
       other: describeCounts(countsByHost.get(otherHosts)),

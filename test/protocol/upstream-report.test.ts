@@ -33,6 +33,7 @@ const noCounts = {
 
 interface Report {
   readonly time: string
+  readonly platform: string
   readonly offline: boolean
   readonly upstreams: readonly {
     readonly host: string
@@ -169,8 +170,9 @@ describe('what /api/upstreams tells of an upstream', () => {
       ]),
     })
     const reply = await registry.request('GET', '/api/upstreams')
-    const { time, ...report } = reply.json() as Report
+    const { time, platform, ...report } = reply.json() as Report
     assert.ok(Math.abs(Date.parse(time) - Date.now()) < 60_000)
+    assert.match(platform, /^linux\/[a-z0-9]+$/)
     assert.equal(reply.header('cache-control'), 'no-store')
     assert.deepEqual(report, {
       offline: false,
