@@ -9,6 +9,7 @@ import { toBlockList } from './config/address-range.ts'
 import type { Config } from './config/config.ts'
 import { makePolicy } from './config/image-policy.ts'
 import { limits } from './config/limits.ts'
+import { platformHere } from './config/platform.ts'
 import { version } from './config/version.ts'
 import type { LastReload } from './config/watch.ts'
 import { Cors } from './http/cors.ts'
@@ -31,11 +32,13 @@ import type { BlobStore, Clock, MetadataStore, UploadStore } from './registry/po
 import { makeProxyName } from './registry/proxy-chain.ts'
 import { Prefetch } from './registry/prefetch.ts'
 import { ProxiedListings } from './registry/proxied-listings.ts'
+import { PullCounts } from './registry/pull-counts.ts'
 import { PullThrough, type PullThroughSettings } from './registry/pull-through.ts'
 import { ContentRemoval } from './registry/remove-content.ts'
 import { StaleCopies } from './registry/stale-copies.ts'
 import { UploadExpiry } from './registry/upload-expiry.ts'
 import { Uploads } from './registry/uploads.ts'
+import { UpstreamReports } from './registry/upstream-report.ts'
 import { FilesystemBlobStore } from './storage/filesystem/blob-store.ts'
 import { DataDirectory } from './storage/filesystem/data-directory.ts'
 import { ReadBuffers } from './storage/filesystem/read-buffers.ts'
@@ -104,7 +107,8 @@ export class App {
       accessSettings(config),
     )
     const proxyName = makeProxyName()
-    const upstreams = resources.use(makeUpstreams(config, log, proxyName))
+    const counts = new PullCounts({ hostsMax: limits.upstreamsCountedMax })
+    const upstreams = resources.use(makeUpstreams(config, log, { proxyName, counts }))
     const foundation = {
       config,
       log,
@@ -112,6 +116,7 @@ export class App {
       stores,
       authenticator,
       upstreams,
+      counts,
       proxyName,
       resources,
     }
@@ -144,13 +149,17 @@ export class App {
   }
 }
 
-function makeUpstreams(config: Config, log: Logger, proxyName: string): Upstreams {
+function makeUpstreams(
+  config: Config,
+  log: Logger,
+  parts: { readonly proxyName: string; readonly counts: PullCounts },
+): Upstreams {
   const proxies = new Proxies(process.env)
   const shown = proxies.describe()
   if (shown !== undefined) log.info(shown, 'other registries are asked through a proxy')
   const timer = systemTimer
   const ecr = new EcrCredentials(amazonApi({ environment: process.env, proxies }), timer, log)
-  return new Upstreams(config.registryProxies, { timer, log, proxyName, proxies, ecr })
+  return new Upstreams(config.registryProxies, { ...parts, timer, log, proxies, ecr })
 }
 
 /** Whoever reloads the configuration says how it went. */
@@ -166,6 +175,7 @@ interface Foundation {
   readonly authenticator: Authenticator
   readonly upstreams: Upstreams
   readonly proxyName: string
+  readonly counts: PullCounts
   /** Closes what is opened on the way. */
   readonly resources: AsyncDisposableStack
 }
@@ -173,7 +183,7 @@ interface Foundation {
 async function serve(
   foundation: Foundation,
 ): Promise<Omit<Parts, 'authenticator' | 'upstreams' | 'resources'>> {
-  const { config, log, reloads, stores, authenticator, resources } = foundation
+  const { config, log, reloads, stores, authenticator, upstreams, counts, resources } = foundation
   const { metadata, clock } = stores
   const uploads = new Uploads(stores, { digestersMax: limits.uploadDigestersMax })
   const leftovers = await uploads.removeLeftovers()
@@ -190,8 +200,9 @@ async function serve(
     countContent: () => metadata.countContent(),
     countHoldsSeconds: limits.contentCountHoldsSeconds,
     lastReload: () => reloads.lastReload,
-    upstreamStates: () => foundation.upstreams.states(),
-    upstreamLabelsMax: limits.upstreamLabelsMax,
+    upstreamStates: () =>
+      upstreams.states().map((state) => ({ ...state, host: counts.labelOf(state.host) })),
+    upstreamCounts: () => counts.all,
     measureCache: () => metadata.measureCache(),
     cacheMaxBytes: () => eviction.maxBytes,
     evicted: () => eviction.totals,
@@ -210,6 +221,8 @@ async function serve(
     pullThrough,
     proxiedListings,
     admission,
+    pullCounts: counts,
+    upstreamReports: new UpstreamReports({ upstreams, counts, clock, platform: platformHere }),
     listings: new Listings(metadata, { referrersBytesMax: limits.referrersPageBytesMax }),
     health,
     authenticator,

@@ -127,7 +127,7 @@ describe('documents', () => {
       countHoldsSeconds: 60,
       lastReload: () => ({ at: 0, ok: true }),
       upstreamStates: () => [],
-      upstreamLabelsMax: 1,
+      upstreamCounts: () => [],
       measureCache: () => Promise.resolve(0),
       cacheMaxBytes: () => undefined,
       evicted: () => ({ manifests: 0, bytes: 0 }),

@@ -77,8 +77,8 @@ export const limits = {
   cacheUsesPerWriteMax: 200,
   /** Blobs larger than `max_size`, so that each is logged once. */
   tooLargeBlobsRememberedMax: 1_000,
-  /** Upstreams with metrics of their own; the others are counted together. */
-  upstreamLabelsMax: 100,
+  /** Unlisted upstreams that are counted by name; the others are counted together. */
+  upstreamsCountedMax: 100,
   /** Registries like this one that a request came through; a chain of three is rare already. */
   viaHopsMax: 8,
   /** Proxies of any kind; one that names itself anew each time is in a loop as well. */
@@ -225,6 +225,29 @@ export const limits = {
   listImagesCachedMax: 1_000,
   inspectDepthMax: 8,
   inspectManifestsMax: 10_000,
+  /** How long a Trow may take to begin an answer: as long as two time-outs for its upstream can be. */
+  trowHeadersSecondsMax: 600,
+  /** Before Trow itself ends a connection on which nothing moves. */
+  trowBodyIdleSecondsMax: 100,
+  /** `trow warm`: what is read to find images; the pods of a large cluster take some 50 MB. */
+  warmInputBytesMax: 256 * MiB,
+  warmImagesMax: 20_000,
+  warmJobsDefault: 4,
+  warmJobsMax: 32,
+  /** Blobs of one image at a time: what containerd does, too. */
+  warmBlobsAtOnce: 3,
+  /** Between two bytes by which a blob is followed: some seconds, at the speed of most lines. */
+  warmStepBytes: 16 * MiB,
+  /** Waits for one such byte, as long as an idle connection each. */
+  warmByteTriesMax: 10,
+  /** From the last byte of a blob until it is on Trow's disk. */
+  warmKeptSecondsMax: 600,
+  warmKeptPollMsMin: 20,
+  warmKeptPollMsMax: 2_000,
+  /** Blobs that images share, so that each is looked at once. */
+  warmBlobsRememberedMax: 100_000,
+  /** Bars on a terminal, which may have few lines. */
+  progressLinesMax: 10,
   /** Registries that connections are kept for; the one that was asked longest ago makes room. */
   upstreamClientsMax: 256,
   /** For a client that waits: containerd gives up after 30 s, so headers are here well before. */

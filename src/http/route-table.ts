@@ -7,8 +7,10 @@ import type { Listings } from '../registry/listings.ts'
 import type { Manifests } from '../registry/manifests.ts'
 import type { Mounts } from '../registry/mounts.ts'
 import type { ProxiedListings } from '../registry/proxied-listings.ts'
+import type { PullCounts } from '../registry/pull-counts.ts'
 import type { PullThrough } from '../registry/pull-through.ts'
 import type { Uploads } from '../registry/uploads.ts'
+import type { UpstreamReports } from '../registry/upstream-report.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Route } from './exchange.ts'
 import { admissionRoutes } from './routes/admission.ts'
@@ -20,6 +22,7 @@ import { manifestRoutes } from './routes/manifests.ts'
 import { metricsRoutes } from './routes/metrics.ts'
 import { tokenRoutes } from './routes/token.ts'
 import { uploadRoutes } from './routes/uploads.ts'
+import { upstreamRoutes } from './routes/upstreams.ts'
 
 export interface Verbs {
   readonly blobs: Blobs
@@ -30,6 +33,8 @@ export interface Verbs {
   readonly pullThrough: PullThrough
   readonly proxiedListings: ProxiedListings
   readonly admission: Admission
+  readonly pullCounts: PullCounts
+  readonly upstreamReports: UpstreamReports
   readonly health: Health
   readonly authenticator: Authenticator
   readonly metrics: Metrics
@@ -46,5 +51,6 @@ export function routeTable(verbs: Verbs, version: string): Route[] {
     ...manifestRoutes(verbs),
     ...blobRoutes(verbs),
     ...listingRoutes(verbs),
+    ...upstreamRoutes(verbs.upstreamReports),
   ]
 }

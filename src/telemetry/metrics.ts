@@ -17,9 +17,9 @@ interface Source {
   /** Counting reads whole indexes, so an answer holds this long. */
   readonly countHoldsSeconds: number
   readonly lastReload: () => LastReload
+  /** Clients choose which hosts are asked, so these are labels already, of a bounded number. */
   readonly upstreamStates: () => readonly UpstreamState[]
-  /** Clients choose which hosts are asked, so only so many get a label of their own. */
-  readonly upstreamLabelsMax: number
+  readonly upstreamCounts: () => readonly UpstreamCounts[]
   /** Bytes of what is cached; an answer holds as long as a count of the content. */
   readonly measureCache: () => Promise<number>
   readonly cacheMaxBytes: () => number | undefined
@@ -27,14 +27,21 @@ interface Source {
   readonly evicted: () => { readonly manifests: number; readonly bytes: number }
 }
 
-type PullKind = 'manifest' | 'blob' | 'tags' | 'referrers'
-
 /** What is known of another registry, as far as it is shown here. */
 interface UpstreamState {
   readonly host: string
   readonly breaker: 'closed' | 'open' | 'half-open'
   readonly suspendedUntil?: number
   readonly rateLimit?: { readonly remaining: number }
+}
+
+/** What came of pulls from another registry, by kind and by what the cache made of them. */
+interface UpstreamCounts {
+  readonly host: string
+  readonly pulls: Readonly<Record<string, Readonly<Record<string, number>>>>
+  readonly requests: number
+  readonly fetchedBytes: number
+  readonly savedBytes: number
 }
 
 /** The last attempt to load the configuration, the one at start included. */
@@ -57,11 +64,9 @@ export class Metrics {
   readonly received: Counter<'route'>
   readonly sent: Counter<'route'>
   readonly inFlight: Gauge
-  readonly #pulls: Counter<'upstream' | 'kind' | 'cache'>
   readonly #reviews: Counter<'decision' | 'operation' | 'kind'>
   readonly #reviewSeconds: Histogram
   readonly #pullsRefused: Counter<'mode'>
-  readonly #upstreamLabels: UpstreamLabels
 
   constructor(source: Source) {
     const registers = [this.#registry]
@@ -102,13 +107,6 @@ export class Metrics {
       labelNames: ['version'],
       registers,
     }).set({ version: source.version }, 1)
-    this.#pulls = new Counter({
-      name: 'trow_pull_through_requests_total',
-      help: 'Manifests, blobs and lists of other registries asked for, by what the cache made of it',
-      labelNames: ['upstream', 'kind', 'cache'],
-      registers,
-    })
-    this.#upstreamLabels = new UpstreamLabels(source.upstreamLabelsMax)
     this.#reviews = new Counter({
       name: 'trow_admission_reviews_total',
       help: 'Admission reviews answered, by decision, operation and kind of object',
@@ -129,13 +127,9 @@ export class Metrics {
     })
     registerContentGauges(registers, source)
     registerReloadGauges(registers, source)
-    registerUpstreamGauges(registers, source, this.#upstreamLabels)
+    registerUpstreamGauges(registers, source)
+    registerPullCounters(registers, source)
     registerCacheMetrics(registers, source)
-  }
-
-  /** @param cache HIT, MISS, STALE or COALESCED. */
-  countPull(host: string, kind: PullKind, cache: string): void {
-    this.#pulls.inc({ upstream: this.#upstreamLabels.of(host), kind, cache: cache.toLowerCase() })
   }
 
   /** Labels have to be words of ours; a caller may have put anything into its review. */
@@ -245,27 +239,7 @@ function registerReloadGauges(registers: Registry[], { lastReload }: Source): vo
   })
 }
 
-/** Hosts as labels: the first so many by name, the others together as `other`. */
-class UpstreamLabels {
-  readonly #max: number
-  readonly #known = new Set<string>()
-
-  constructor(max: number) {
-    this.#max = max
-  }
-
-  of(host: string): string {
-    if (!this.#known.has(host) && this.#known.size >= this.#max) return 'other'
-    this.#known.add(host)
-    return host
-  }
-}
-
-function registerUpstreamGauges(
-  registers: Registry[],
-  { upstreamStates }: Source,
-  labels: UpstreamLabels,
-): void {
+function registerUpstreamGauges(registers: Registry[], { upstreamStates }: Source): void {
   const suspended: Gauge<'upstream'> = new Gauge({
     name: 'trow_upstream_suspended',
     help: 'Whether an upstream is not being asked: it failed too often, or said when to come back',
@@ -273,9 +247,8 @@ function registerUpstreamGauges(
     registers,
     collect: () => {
       suspended.reset()
-      for (const { host, breaker, suspendedUntil } of upstreamStates()) {
-        const isSuspended = breaker === 'open' || (suspendedUntil ?? 0) > Date.now()
-        suspended.set({ upstream: labels.of(host) }, isSuspended ? 1 : 0)
+      for (const [upstream, states] of Map.groupBy(upstreamStates(), ({ host }) => host)) {
+        suspended.set({ upstream }, states.some(isSuspended) ? 1 : 0)
       }
     },
   })
@@ -286,9 +259,63 @@ function registerUpstreamGauges(
     registers,
     collect: () => {
       remaining.reset()
-      for (const { host, rateLimit } of upstreamStates()) {
-        if (rateLimit) remaining.set({ upstream: labels.of(host) }, rateLimit.remaining)
+      for (const [upstream, states] of Map.groupBy(upstreamStates(), ({ host }) => host)) {
+        const known = states.flatMap(({ rateLimit }) => (rateLimit ? [rateLimit.remaining] : []))
+        if (known.length > 0) remaining.set({ upstream }, Math.min(...known))
       }
     },
   })
 }
+
+function isSuspended({ breaker, suspendedUntil = 0 }: UpstreamState): boolean {
+  return breaker === 'open' || suspendedUntil > Date.now()
+}
+
+/** They are counted elsewhere; here they are only shown. */
+function registerPullCounters(registers: Registry[], { upstreamCounts }: Source): void {
+  const pulls: Counter<'upstream' | 'kind' | 'cache'> = new Counter({
+    name: 'trow_pull_through_requests_total',
+    help: 'Manifests, blobs and lists of other registries asked for, by what the cache made of it',
+    labelNames: ['upstream', 'kind', 'cache'],
+    registers,
+    collect: () => {
+      pulls.reset()
+      for (const { host: upstream, pulls: byKind } of upstreamCounts()) {
+        for (const [kind, outcomes] of Object.entries(byKind)) {
+          for (const [outcome, count] of Object.entries(outcomes)) {
+            pulls.inc({ upstream, kind, cache: outcome.toLowerCase() }, count)
+          }
+        }
+      }
+    },
+  })
+  for (const [key, { name, help }] of Object.entries(totals)) {
+    const counter: Counter<'upstream'> = new Counter({
+      name,
+      help,
+      labelNames: ['upstream'],
+      registers,
+      collect: () => {
+        counter.reset()
+        for (const counts of upstreamCounts()) {
+          counter.inc({ upstream: counts.host }, counts[key as keyof typeof totals])
+        }
+      },
+    })
+  }
+}
+
+const totals = {
+  requests: {
+    name: 'trow_upstream_requests_total',
+    help: 'Requests sent to an upstream itself',
+  },
+  fetchedBytes: {
+    name: 'trow_upstream_fetched_bytes_total',
+    help: 'Bytes of manifests and blobs that came from an upstream',
+  },
+  savedBytes: {
+    name: 'trow_pull_through_saved_bytes_total',
+    help: 'Bytes of manifests and blobs sent to clients that were not fetched for them',
+  },
+} as const

@@ -4,6 +4,7 @@
  */
 import { limits } from '../config/limits.ts'
 import type { RegistryHost } from '../oci/image-reference.ts'
+import { UpstreamError } from '../oci/upstream-error.ts'
 import { withSelf } from '../registry/proxy-chain.ts'
 import { RegistryClient } from './client.ts'
 import { type Credentials, type CredentialSource, PasswordCredentials } from './credentials.ts'
@@ -34,6 +35,8 @@ export interface UpstreamClientOptions extends RoutedTransportOptions {
   readonly namespace?: RegistryHost
   /** What this process calls itself in `Via`. */
   readonly proxyName: string
+  /** Called for each request that is sent to the upstream itself. */
+  readonly onRequest: () => void
 }
 
 export class UpstreamClient {
@@ -105,7 +108,7 @@ export class UpstreamClient {
 }
 
 function wellMannered(transport: RoutedTransport, options: UpstreamClientOptions): Send {
-  const { entry, health, timer } = options
+  const { entry, health, timer, onRequest } = options
   const { requestsPerSecond } = entry
   const turns = requestsPerSecond ? new RequestTurns(requestsPerSecond, timer) : undefined
   return async (request) => {
@@ -115,10 +118,22 @@ function wellMannered(transport: RoutedTransport, options: UpstreamClientOptions
       return response
     }
     await turns?.take(request.url.host, request.signal)
-    const response = await transport.send(request)
+    const response = await counted(transport.send(request), onRequest)
     health.observeLogin(request, response)
     health.observeRateLimit(response)
     return response
+  }
+}
+
+/** A host that must not be asked was not. */
+async function counted<T>(sent: Promise<T>, onRequest: () => void): Promise<T> {
+  try {
+    const response = await sent
+    onRequest()
+    return response
+  } catch (error) {
+    if (!(error instanceof UpstreamError) || error.problem !== 'address') onRequest()
+    throw error
   }
 }
 

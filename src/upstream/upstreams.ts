@@ -19,6 +19,8 @@ import type {
   UpstreamManifest,
   UpstreamRepository,
 } from '../registry/ports.ts'
+import type { PullCounts } from '../registry/pull-counts.ts'
+import type { UpstreamState } from '../registry/upstream-state.ts'
 import { notAsked, unlisted } from './address-guard.ts'
 import { canonicalSettings, chooseEntry } from './choose-entry.ts'
 import type { RegistryClient } from './client.ts'
@@ -29,28 +31,42 @@ import { passingStatuses } from './status-error.ts'
 import { readTagPage } from './tag-page.ts'
 import type { UpstreamClient } from './upstream-client.ts'
 import { UpstreamClients, type UpstreamParts } from './upstream-clients.ts'
-import type { UpstreamEntry, UpstreamSettings, UpstreamState } from './upstream-settings.ts'
+import type { UpstreamEntry, UpstreamSettings } from './upstream-settings.ts'
 
 type Work<T> = (client: RegistryClient, signal: AbortSignal, held: UpstreamClient) => Promise<T>
 
 export class Upstreams implements Upstream, AsyncDisposable {
   #settings: UpstreamSettings
   readonly #clients: UpstreamClients
+  readonly #counts: PullCounts | undefined
 
   constructor(settings: UpstreamSettings, parts: UpstreamParts) {
     this.#settings = canonicalSettings(settings)
     this.#clients = new UpstreamClients(this.#settings.registries, parts)
+    this.#counts = parts.counts
+    this.#nameHosts()
   }
 
   /** What is under way goes on as it began. */
   reload(settings: UpstreamSettings): void {
     this.#settings = canonicalSettings(settings)
     this.#clients.reload(this.#settings.registries)
+    this.#nameHosts()
+  }
+
+  /** Nobody is asked for anything. */
+  get offline(): boolean {
+    return this.#settings.offline
   }
 
   /** Of the upstreams that were asked since they were last configured. */
   states(): UpstreamState[] {
     return this.#clients.states
+  }
+
+  /** Of those, and of all that the configuration names. */
+  allStates(): UpstreamState[] {
+    return this.#clients.allStates
   }
 
   async getManifest(
@@ -59,7 +75,7 @@ export class Upstreams implements Upstream, AsyncDisposable {
     call: UpstreamCall,
   ): Promise<UpstreamManifest> {
     return await this.#ask(target, call, async (client, signal) =>
-      withSize(await client.getManifest(target.repository, reference, signal)),
+      this.#fetched(target, await client.getManifest(target.repository, reference, signal)),
     )
   }
 
@@ -70,7 +86,7 @@ export class Upstreams implements Upstream, AsyncDisposable {
   ): Promise<ManifestRecord & { readonly manifest?: UpstreamManifest }> {
     return await this.#ask(target, call, async (client, signal) => {
       const { manifest, ...head } = await client.headManifest(target.repository, reference, signal)
-      return { ...head, ...(manifest && { manifest: withSize(manifest) }) }
+      return { ...head, ...(manifest && { manifest: this.#fetched(target, manifest) }) }
     })
   }
 
@@ -92,8 +108,12 @@ export class Upstreams implements Upstream, AsyncDisposable {
     offset: number,
     call: UpstreamCall,
   ): Promise<UpstreamBlob> {
+    const onBytes = (bytes: number): void => this.#counts?.countFetched(target.host, bytes)
     return await this.#ask(target, call, async (client, signal, held) =>
-      heldBlob(await client.getBlob(target.repository, digest, signal, offset), held.hold()),
+      heldBlob(await client.getBlob(target.repository, digest, signal, offset), {
+        release: held.hold(),
+        onBytes,
+      }),
     )
   }
 
@@ -127,6 +147,16 @@ export class Upstreams implements Upstream, AsyncDisposable {
   /** Cuts off what is still in flight. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#clients[Symbol.asyncDispose]()
+  }
+
+  #nameHosts(): void {
+    this.#counts?.nameHosts(this.#settings.registries.map(({ host }) => host))
+  }
+
+  #fetched({ host }: UpstreamRepository, manifest: FetchedManifest): UpstreamManifest {
+    const { length: size } = manifest.bytes
+    this.#counts?.countFetched(host, size)
+    return { ...manifest, size }
   }
 
   async #ask<T>(target: UpstreamRepository, call: UpstreamCall, work: Work<T>): Promise<T> {
@@ -188,8 +218,4 @@ function answerSecondsOf({ connectTimeoutSeconds, headersTimeoutSeconds }: Upstr
     (connectTimeoutSeconds ?? limits.upstreamPullConnectSecondsDefault) +
     (headersTimeoutSeconds ?? limits.upstreamPullHeadersSecondsDefault)
   return Math.max(limits.upstreamAnswerSecondsMax, asked)
-}
-
-function withSize(manifest: FetchedManifest): UpstreamManifest {
-  return { ...manifest, size: manifest.bytes.length }
 }
