@@ -10,10 +10,12 @@ export class InvalidRule extends Error {
   override readonly name = 'InvalidRule'
 }
 
-const anyParts = Symbol('**')
-const onePart = Symbol('one part')
+/** Any number of parts, none as well. */
+export const anyParts = Symbol('**')
+/** One part, whatever it is. */
+export const onePart = Symbol('one part')
 
-type Part = NamePattern | typeof anyParts | typeof onePart
+export type Part = NamePattern | typeof anyParts | typeof onePart
 
 export interface ImageGlob {
   /** Of `host/repository`. */

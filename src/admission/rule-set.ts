@@ -1,11 +1,11 @@
 /** The two lists of one section of a policy, ready to be looked up. */
+import { proxiedSegment } from '../oci/proxied-name.ts'
 import { splitPort } from '../oci/same-host.ts'
 import { readAllowRule } from './allow-rule.ts'
 import { readDenyRule } from './deny-rule.ts'
 import type { JudgedImage } from './judged-image.ts'
 import { formatForm, type ImageRule, type RuleForm, type RuleList } from './rule.ts'
 import { RuleTrie, type TrieTarget } from './rule-trie.ts'
-import { proxiedSegment } from '../oci/proxied-name.ts'
 
 export interface RuleLists {
   readonly allow: readonly ImageRule[]

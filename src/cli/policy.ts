@@ -8,6 +8,7 @@ import { type LoadedConfig, loadConfig } from '../config/load.ts'
 import { nearest } from '../config/nearest.ts'
 import type { Host } from './host.ts'
 import { explainPolicy } from './policy-explain.ts'
+import { exportPolicy } from './policy-export.ts'
 import { type TestFlags, testPolicy } from './policy-test.ts'
 import { addConfigOptions, readFlags } from './setting-options.ts'
 import { processTerminal, type Terminal } from './terminal.ts'
@@ -37,6 +38,12 @@ export function policyCommand(host: Host, terminal: Terminal = processTerminal):
     .action(async (_: unknown, command: Command) => {
       const loaded = await load(command, host)
       explainPolicy(loaded.config.imageValidation, host)
+    })
+  addConfigOptions(policy.command('export'))
+    .description('print a ValidatingAdmissionPolicy that does the same as far as it can')
+    .action(async (_: unknown, command: Command) => {
+      const loaded = await load(command, host)
+      exportPolicy(loaded.config.imageValidation, host)
     })
   return policy
 }

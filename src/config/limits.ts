@@ -154,6 +154,8 @@ export const limits = {
   ruleMessageLengthMax: 200,
   /** Rules of each list that the lines at start show; the others are counted. */
   startUpRulesShownMax: 100,
+  /** The API server's parser of CEL takes 100,000 characters an expression. */
+  exportedPolicyLengthMax: 100_000,
   /** Looked through one by one for each review. */
   policyNamespacesMax: 1_000,
 

@@ -75,9 +75,8 @@ export async function pullImage(scene: Scene, image: CachedImage): Promise<strin
 /** Pulls an image and waits until all of it is on the disk. */
 export async function cacheImage(scene: Scene, image: CachedImage): Promise<void> {
   await pullImage(scene, image)
-  for (const { digest } of [image.manifest, ...image.blobs]) {
-    await until(`${digest} is stored`, () => isStored(scene.registry, digest))
-  }
+  // Not only on the disk: the database has to know of it, too.
+  for (const { digest } of image.blobs) await scene.kept(digest)
 }
 
 export async function isStored(registry: Registry, digest: string): Promise<boolean> {

@@ -5,7 +5,7 @@
  */
 import type { Admission, Answered } from '../../admission/admission.ts'
 import { judgedKindNames } from '../../admission/judged-kinds.ts'
-import { parseDuration } from '../../config/duration.ts'
+import { formatDuration, parseDuration } from '../../config/duration.ts'
 import { InvalidSetting } from '../../config/invalid-setting.ts'
 import { limits } from '../../config/limits.ts'
 import { OciError } from '../../oci/errors.ts'
@@ -80,7 +80,7 @@ function refusePart(
 ): Answered {
   return missing === 'too large'
     ? admission.refusePart(bytes, `it has more than ${limits.reviewBytesMax} bytes`, 413)
-    : admission.refusePart(bytes, `it did not arrive within ${seconds} s`, 408)
+    : admission.refusePart(bytes, `it did not arrive within ${formatDuration(seconds)}`, 408)
 }
 
 const operations: readonly string[] = ['CREATE', 'UPDATE', 'DELETE', 'CONNECT']

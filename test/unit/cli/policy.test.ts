@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
+import { parseAllDocuments } from 'yaml'
 import { runProgram } from '../../../src/cli/program.ts'
 import { StartError } from '../../../src/lib/start-error.ts'
 import { directoryWith } from '../../support/directory-with.ts'
@@ -198,9 +199,36 @@ describe('trow policy explain', () => {
   })
 })
 
+describe('trow policy export', () => {
+  test('prints two objects to apply, and what they do otherwise', async (t) => {
+    const { out, code } = await run(t, ['policy', 'export'])
+    assert.equal(code, 0)
+    assert.match(
+      out,
+      /^# Made by `trow policy export`\. Otherwise than in the webhook:\n# {3}- only pods/,
+    )
+    assert.deepEqual(
+      parseAllDocuments(out).map((document) => (document.toJS() as { kind: string }).kind),
+      ['ValidatingAdmissionPolicy', 'ValidatingAdmissionPolicyBinding'],
+    )
+  })
+  test('refuses what does not fit into CEL, and what is not there', async (t) => {
+    const rules = Array.from({ length: 3_000 }, (_, index) => `r.example.com/a${index}`).join(', ')
+    const large = await run(
+      t,
+      ['policy', 'export'],
+      `image_validation: {default: Deny, allow: [${rules}]}`,
+    )
+    assert.deepEqual([large.code, large.out], [1, ''])
+    assert.match(large.message, /^the policy is too long for CEL: \d+ characters/)
+    const none = await run(t, ['policy', 'export'], '')
+    assert.deepEqual([none.code, none.message], [1, 'image_validation is not configured'])
+  })
+})
+
 describe('trow policy with anything else', () => {
   const cases: [args: string[], message: string][] = [
-    [[], 'commands are test, explain'],
+    [[], 'commands are test, explain, export'],
     [['tst'], "unknown command 'tst'; did you mean test?"],
   ]
   for (const [args, expected] of cases) {

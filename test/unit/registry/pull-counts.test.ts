@@ -15,6 +15,8 @@ function hostsOf(counts: PullCounts): string[] {
   return counts.all.map(({ host }) => host)
 }
 
+const none = { HIT: 0, MISS: 0, STALE: 0, COALESCED: 0, FAILED: 0 }
+
 describe('pulls', () => {
   test('are counted by what they came to', async () => {
     const counts = new PullCounts({ hostsMax: 10 })
@@ -24,7 +26,9 @@ describe('pulls', () => {
     await counts.track(host, 'manifest', Promise.resolve({ status: 'MISS' }))
     assert.deepEqual(counts.all[0]?.pulls, {
       blob: { HIT: 2, MISS: 1, STALE: 1, COALESCED: 1, FAILED: 0 },
-      manifest: { HIT: 0, MISS: 1, STALE: 0, COALESCED: 0, FAILED: 0 },
+      manifest: { ...none, MISS: 1 },
+      tags: none,
+      referrers: none,
     })
   })
 
