@@ -8,7 +8,6 @@ import type { Content } from './image-fixture.ts'
 import { pathOf, type Scene } from './pull-through.ts'
 import { type Blob, makeBlob, makeManifest, ociIndex } from './push-steps.ts'
 import type { Registry } from './start-registry.ts'
-import { until } from './until.ts'
 
 export interface CachedImage {
   readonly repository: string
