@@ -94,8 +94,10 @@ export async function startKubernetes(options: KubernetesOptions): Promise<Kuber
   const etcd = startProcess('etcd', directory, [
     `--data-dir=${join(directory, 'etcd')}`,
     '--unsafe-no-fsync',
-    ...[`--listen-client-urls=${etcdUrl}`, `--advertise-client-urls=${etcdUrl}`],
-    ...[`--listen-peer-urls=${peerUrl}`, `--initial-advertise-peer-urls=${peerUrl}`],
+    `--listen-client-urls=${etcdUrl}`,
+    `--advertise-client-urls=${etcdUrl}`,
+    `--listen-peer-urls=${peerUrl}`,
+    `--initial-advertise-peer-urls=${peerUrl}`,
     `--initial-cluster=default=${peerUrl}`,
   ])
   started.defer(async () => await end(etcd))
