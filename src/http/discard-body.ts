@@ -19,12 +19,9 @@ export function unreadBody(request: IncomingMessage, isWithheld: boolean): Unrea
   return !isChunked && length <= limits.discardedBodyBytesMax ? 'short' : 'long'
 }
 
-/**
- * Reads and forgets what is left of the body.
- * @returns whether that was all of it; false when it is too long, too slow, or broken off.
- */
-export async function discardBody(request: IncomingMessage): Promise<boolean> {
-  if (request.complete || request.destroyed) return request.complete
+/** Reads and forgets the rest of the body; resolves when it has ended, or is too long or too slow. */
+export async function discardBody(request: IncomingMessage): Promise<void> {
+  if (request.complete || request.destroyed) return
   const { promise, resolve } = Promise.withResolvers<void>()
   const timer = setTimeout(resolve, limits.discardSecondsMax * 1000)
   let discarded = 0
@@ -37,5 +34,4 @@ export async function discardBody(request: IncomingMessage): Promise<boolean> {
   request.resume()
   await promise
   clearTimeout(timer)
-  return request.complete
 }

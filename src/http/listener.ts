@@ -17,6 +17,13 @@ export interface Certificate {
   readonly key: string
 }
 
+export interface ListenerSettings {
+  readonly headersTimeoutSeconds: number
+  readonly socketIdleSecondsMax: number
+  readonly keepAliveSecondsMax: number
+  readonly connectionsMax: number
+}
+
 export type RequestListener = (
   request: IncomingMessage,
   response: ServerResponse,
@@ -26,29 +33,32 @@ export type RequestListener = (
 export class Listener {
   readonly #server: Server | TlsServer
   readonly #secure: TlsServer | undefined
-  /** Answers that are not finished, by connection: clients may send requests ahead. */
-  readonly #unfinished = new WeakMap<Duplex, Set<ServerResponse>>()
+  /** Answers that are not finished, by connection, in their order: clients may send requests ahead. */
+  readonly #unfinished = new Map<Duplex, Set<ServerResponse>>()
+  readonly #listener: RequestListener
   #isClosing = false
 
   /** @throws StartError when the certificate or its key cannot be used. */
-  constructor(listener: RequestListener, log: Log, certificate: Certificate | undefined) {
+  constructor(
+    listener: RequestListener,
+    log: Log,
+    certificate: Certificate | undefined,
+    settings: ListenerSettings = limits,
+  ) {
+    this.#listener = listener
     this.#secure = certificate && createSecure(certificate)
     this.#server = this.#secure ?? createServer(serverOptions)
     const server = this.#server
     // A large layer over a slow line takes as long as it takes: only silence ends a connection.
     server.requestTimeout = 0
-    server.headersTimeout = limits.headersTimeoutSeconds * 1000
-    server.keepAliveTimeout = limits.keepAliveSecondsMax * 1000
-    server.setTimeout(limits.socketIdleSecondsMax * 1000)
-    server.maxConnections = limits.connectionsMax
-    const serve: RequestListener = (request, response, awaitsContinue) => {
-      this.#remember(request.socket, response)
-      listener(request, response, awaitsContinue)
-    }
-    server.on('request', (request, response) => serve(request, response, false))
-    server.on('checkContinue', (request, response) => serve(request, response, true))
+    server.headersTimeout = settings.headersTimeoutSeconds * 1000
+    server.keepAliveTimeout = settings.keepAliveSecondsMax * 1000
+    server.setTimeout(settings.socketIdleSecondsMax * 1000)
+    server.maxConnections = settings.connectionsMax
+    server.on('request', (request, response) => this.#serve(request, response, false))
+    server.on('checkContinue', (request, response) => this.#serve(request, response, true))
     // An expectation nobody knows may be ignored (RFC 9110, 10.1.1).
-    server.on('checkExpectation', (request, response) => serve(request, response, false))
+    server.on('checkExpectation', (request, response) => this.#serve(request, response, false))
     server.on('clientError', (error, socket) => {
       refuse(log, { error, socket, unfinished: [...(this.#unfinished.get(socket) ?? [])] })
     })
@@ -73,6 +83,7 @@ export class Listener {
   /** Takes no more connections; cuts those that are not done after `graceSeconds`. */
   async close(graceSeconds: number): Promise<void> {
     this.#isClosing = true
+    for (const unfinished of this.#unfinished.values()) announceEnd([...unfinished].at(-1))
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
     this.#server.closeIdleConnections()
     const timer = setTimeout(() => this.#server.closeAllConnections(), graceSeconds * 1000)
@@ -80,15 +91,57 @@ export class Listener {
     clearTimeout(timer)
   }
 
-  #remember(socket: Duplex, response: ServerResponse): void {
+  /**
+   * One request of a connection at a time: node hands on all that a client sent ahead, and the
+   * answers that wait behind a slow one would hold their buffers, thousands of them.
+   */
+  #serve(request: IncomingMessage, response: ServerResponse, awaitsContinue: boolean): void {
+    const { socket } = request
+    const before = this.#remember(socket, response)
+    const start = (): void => {
+      if (this.#isClosing && this.#isLast(socket, response)) announceEnd(response)
+      this.#listener(request, response, awaitsContinue)
+    }
+    if (before.length === 0) return start()
+    if (before.length > limits.requestsAheadMax) {
+      socket.destroy()
+      return
+    }
+    // No more is read meanwhile than what has arrived already.
+    socket.pause()
+    before.at(-1)?.once('close', () => {
+      // The answer before was the last one of its connection.
+      if (!socket.writable) return
+      socket.resume()
+      start()
+    })
+  }
+
+  #isLast(socket: Duplex, response: ServerResponse): boolean {
+    return [...(this.#unfinished.get(socket) ?? [])].at(-1) === response
+  }
+
+  /** @returns the answers that go before it. */
+  #remember(socket: Duplex, response: ServerResponse): ServerResponse[] {
     const unfinished = this.#unfinished.get(socket) ?? new Set()
-    this.#unfinished.set(socket, unfinished.add(response))
+    if (!this.#unfinished.has(socket)) {
+      this.#unfinished.set(socket, unfinished)
+      socket.once('close', () => this.#unfinished.delete(socket))
+    }
+    const before = [...unfinished]
+    unfinished.add(response)
     response.once('close', () => {
       unfinished.delete(response)
       // A connection that is done now would be kept open for the next request.
       if (this.#isClosing) this.#server.closeIdleConnections()
     })
+    return before
   }
+}
+
+/** A client that is told sends its next request elsewhere, and not into a connection that ends. */
+function announceEnd(response: ServerResponse | undefined): void {
+  if (response?.headersSent === false) response.setHeader('Connection', 'close')
 }
 
 const serverOptions = {
