@@ -34,6 +34,8 @@ export interface RegistryOptions {
   readonly dataDirectory?: string
   readonly flags?: readonly string[]
   readonly environment?: Readonly<Record<string, string>>
+  /** A command that becomes the program, as `setpriv` does, with its arguments. */
+  readonly wrapper?: readonly string[]
 }
 
 export type LogLine = Readonly<Record<string, unknown>> & { readonly msg: string }
@@ -105,8 +107,9 @@ export class Registry implements AsyncDisposable {
 
   async start(): Promise<void> {
     await this.#writeFiles()
-    const { environment = {} } = this.#options
-    const child = spawn(program, this.#arguments(), {
+    const { environment = {}, wrapper = [] } = this.#options
+    const [command = program, ...args] = [...wrapper, program, ...this.#arguments()]
+    const child = spawn(command, args, {
       cwd: this.#directory,
       env: { PATH: process.env['PATH'], ...environment },
       stdio: ['ignore', 'pipe', 'inherit'],

@@ -40,6 +40,7 @@ export const tools = {
   podman: { debian: 'podman' },
   regctl: { testTools: 'github.com/regclient/regclient/cmd/regctl' },
   skopeo: { debian: 'skopeo' },
+  strace: { debian: 'strace' },
   zb: { pathOnly: 'github.com/project-zot/zot' },
 } as const satisfies Record<string, ToolOrigin>
 
