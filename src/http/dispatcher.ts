@@ -220,18 +220,18 @@ const clientClosedRequest = 499
  * have read in another way. HTTP/1.0 has no Host. @throws OciError UNKNOWN
  */
 function requireOneMeaning({ headers, httpVersion, rawHeaders }: IncomingMessage): void {
-  const refuse = (status: number, message: string): never => {
-    throw new OciError('UNKNOWN', { status, message })
+  const refuse = (message: string): never => {
+    throw new OciError('UNKNOWN', { status: 400, message, headers: { Connection: 'close' } })
   }
   if (headers.host === undefined && httpVersion === '1.1') {
-    refuse(400, 'the request has no Host header')
+    refuse('the request has no Host header')
   }
   const isHost = (text: string, index: number): boolean =>
     index % 2 === 0 && text.length === 4 && text.toLowerCase() === 'host'
-  if (rawHeaders.filter(isHost).length > 1) refuse(400, 'the request has two Host headers')
+  if (rawHeaders.filter(isHost).length > 1) refuse('the request has two Host headers')
   const coding = headers['transfer-encoding']
   if (coding !== undefined && coding.toLowerCase() !== 'chunked') {
-    refuse(501, 'of all transfer codings only chunked is understood')
+    refuse('of all transfer codings only chunked is understood')
   }
 }
 
@@ -266,7 +266,7 @@ function locationBaseOf(client: ClientView): string {
 
 /** The request's own stream failed: its client is gone, whatever else is wrong. */
 function isBrokenOff(request: IncomingMessage, error: unknown): boolean {
-  return request.destroyed && !request.complete && error === request.errored
+  return request.destroyed && error === request.errored
 }
 
 /** Sends the reply, and sees to the body that nobody read. */

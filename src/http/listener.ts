@@ -2,7 +2,13 @@
  * The socket side of the server: HTTP or HTTPS, its timeouts, certificate reload, and stopping without
  * cutting anybody off who is still moving bytes.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import {
+  createServer,
+  type IncomingMessage,
+  type Server,
+  type ServerOptions,
+  type ServerResponse,
+} from 'node:http'
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
@@ -46,8 +52,9 @@ export class Listener {
     settings: ListenerSettings = limits,
   ) {
     this.#listener = listener
-    this.#secure = certificate && createSecure(certificate)
-    this.#server = this.#secure ?? createServer(serverOptions)
+    const options = serverOptions(settings)
+    this.#secure = certificate && createSecure(certificate, options)
+    this.#server = this.#secure ?? createServer(options)
     const server = this.#server
     // A large layer over a slow line takes as long as it takes: only silence ends a connection.
     server.requestTimeout = 0
@@ -144,16 +151,20 @@ function announceEnd(response: ServerResponse | undefined): void {
   if (response?.headersSent === false) response.setHeader('Connection', 'close')
 }
 
-const serverOptions = {
-  maxHeaderSize: limits.headerBytesMax,
-  noDelay: true,
-  // The dispatcher refuses such requests: node's own answer has no body.
-  requireHostHeader: false,
+function serverOptions({ headersTimeoutSeconds }: ListenerSettings): ServerOptions {
+  return {
+    maxHeaderSize: limits.headerBytesMax,
+    noDelay: true,
+    // The dispatcher refuses such requests: node's own answer has no body.
+    requireHostHeader: false,
+    // Node looks for slow headers only now and then.
+    connectionsCheckingInterval: headersTimeoutSeconds * 200,
+  }
 }
 
-function createSecure(certificate: Certificate): TlsServer {
+function createSecure(certificate: Certificate, options: ServerOptions): TlsServer {
   try {
-    return createTlsServer({ ...serverOptions, ...certificate, minVersion: 'TLSv1.2' })
+    return createTlsServer({ ...options, ...certificate, minVersion: 'TLSv1.2' })
   } catch (cause) {
     throw new StartError(
       `the TLS certificate and key cannot be used: ${cause instanceof Error ? cause.message : 'unknown error'}`,

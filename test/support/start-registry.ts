@@ -180,6 +180,11 @@ export class Registry implements AsyncDisposable {
     this.#child?.kill(signal)
   }
 
+  /** Closes the connections that are kept open for further requests. */
+  disconnect(): void {
+    this.#agent.destroy()
+  }
+
   /** Ends the process at once, as a power cut would, and waits for its end. */
   async kill(): Promise<void> {
     this.signal('SIGKILL')
