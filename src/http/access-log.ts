@@ -2,6 +2,7 @@
  * One line for each request, which `kubectl logs` readers can use, and the logger that a request's
  * verbs write to. Probes and scrapes are logged at debug level: they come every few seconds.
  */
+import { printable } from '../oci/upstream-error.ts'
 import type { Log } from '../registry/request-context.ts'
 
 export interface AccessRecord {
@@ -31,7 +32,8 @@ export function logAccess(log: Log, record: AccessRecord): void {
     status,
     ms: Math.round(milliseconds * 10) / 10,
     ...rest,
-    ...(agent !== undefined && { agent: agent.slice(0, textLengthMax) }),
+    // A terminal that shows the log would obey what controls it.
+    ...(agent !== undefined && { agent: printable(agent.slice(0, textLengthMax)) }),
   }
   const message = `${method} ${path} ${status}`
   if (quietRoutes.includes(record.route)) log.debug(fields, message)
