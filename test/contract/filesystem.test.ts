@@ -230,11 +230,8 @@ describe('memory', () => {
     const slow = Array.from({ length: 10 }, () => readRange(file, range, buffers))
     const lengths: number[] = []
     for (const reader of slow) lengths.push((await reader.next()).value?.length ?? 0)
-    assert.deepEqual(lengths.toSorted(), [
-      ...Array<number>(8).fill(1_000),
-      bufferBytes,
-      bufferBytes,
-    ])
+    // Two of them have two buffers each.
+    assert.deepEqual(lengths, [bufferBytes, bufferBytes, ...Array<number>(8).fill(1_000)])
     let rest = 0
     const last = slow.at(-1)
     assert.ok(last !== undefined)

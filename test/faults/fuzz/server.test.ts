@@ -160,9 +160,9 @@ function printable(text: string): string {
 }
 
 function field(text: string): string {
-  return oneByte(text)
-    .replace(/[\0-\x1f\x7f]/g, ' ')
-    .trim()
+  const bytes = oneByte(text)
+  // oxlint-disable-next-line no-control-regex
+  return bytes.replace(/[\0-\x1f\x7f]/g, ' ').trim()
 }
 
 const root = [
