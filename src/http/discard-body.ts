@@ -11,12 +11,15 @@ import { limits } from '../config/limits.ts'
 export type UnreadBody = 'none' | 'short' | 'long' | 'withheld'
 
 export function unreadBody(request: IncomingMessage, isWithheld: boolean): UnreadBody {
-  const { headers } = request
-  const length = Number(headers['content-length'] ?? 0)
-  const isChunked = headers['transfer-encoding'] !== undefined
-  if (request.complete || (!isChunked && length === 0)) return 'none'
+  if (request.complete || !hasBody(request)) return 'none'
   if (isWithheld) return 'withheld'
-  return !isChunked && length <= limits.discardedBodyBytesMax ? 'short' : 'long'
+  const { headers } = request
+  const isShort = Number(headers['content-length'] ?? Infinity) <= limits.discardedBodyBytesMax
+  return isShort ? 'short' : 'long'
+}
+
+export function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
 }
 
 /** Reads and forgets the rest of the body; resolves when it has ended, or is too long or too slow. */

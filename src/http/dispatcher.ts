@@ -14,7 +14,7 @@ import type { Metrics } from '../telemetry/metrics.ts'
 import { admit, withChallenges } from './access-control.ts'
 import { logAccess, RequestLog } from './access-log.ts'
 import type { Cors } from './cors.ts'
-import { unreadBody } from './discard-body.ts'
+import { hasBody, unreadBody } from './discard-body.ts'
 import { errorReply } from './error-response.ts'
 import type { Endpoint, Method, Route } from './exchange.ts'
 import { clientView, type ClientView } from './forwarded.ts'
@@ -69,7 +69,7 @@ export class Dispatcher {
     awaitsContinue: boolean,
   ): Promise<void> {
     const served = this.#begin(request, response, awaitsContinue)
-    if (bodiless.includes(request.method ?? '')) void served.body.discard()
+    if (hasBody(request) && bodiless.includes(request.method ?? '')) void served.body.discard()
     this.#parts.metrics.inFlight.inc()
     let status: number
     try {
@@ -226,13 +226,21 @@ function requireOneMeaning({ headers, httpVersion, rawHeaders }: IncomingMessage
   if (headers.host === undefined && httpVersion === '1.1') {
     refuse('the request has no Host header')
   }
-  const isHost = (text: string, index: number): boolean =>
-    index % 2 === 0 && text.length === 4 && text.toLowerCase() === 'host'
-  if (rawHeaders.filter(isHost).length > 1) refuse('the request has two Host headers')
+  if (countHosts(rawHeaders) > 1) refuse('the request has two Host headers')
   const coding = headers['transfer-encoding']
   if (coding !== undefined && coding.toLowerCase() !== 'chunked') {
     refuse('of all transfer codings only chunked is understood')
   }
+}
+
+/** Node keeps the first of several. @param rawHeaders names and values in turn. */
+function countHosts(rawHeaders: readonly string[]): number {
+  let count = 0
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index]
+    if (name?.length === 4 && name.toLowerCase() === 'host') count += 1
+  }
+  return count
 }
 
 /** @throws OciError UNSUPPORTED with the methods that there are. */

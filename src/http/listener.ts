@@ -90,7 +90,7 @@ export class Listener {
   /** Takes no more connections; cuts those that are not done after `graceSeconds`. */
   async close(graceSeconds: number): Promise<void> {
     this.#isClosing = true
-    for (const unfinished of this.#unfinished.values()) announceEnd([...unfinished].at(-1))
+    for (const unfinished of this.#unfinished.values()) announceEnd(lastOf(unfinished))
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
     this.#server.closeIdleConnections()
     const timer = setTimeout(() => this.#server.closeAllConnections(), graceSeconds * 1000)
@@ -104,19 +104,21 @@ export class Listener {
    */
   #serve(request: IncomingMessage, response: ServerResponse, awaitsContinue: boolean): void {
     const { socket } = request
-    const before = this.#remember(socket, response)
+    const unfinished = this.#unfinishedOf(socket)
+    const before = lastOf(unfinished)
+    this.#remember(unfinished, response)
     const start = (): void => {
-      if (this.#isClosing && this.#isLast(socket, response)) announceEnd(response)
+      if (this.#isClosing && lastOf(unfinished) === response) announceEnd(response)
       this.#listener(request, response, awaitsContinue)
     }
-    if (before.length === 0) return start()
-    if (before.length > limits.requestsAheadMax) {
+    if (before === undefined) return start()
+    if (unfinished.size > limits.requestsAheadMax) {
       socket.destroy()
       return
     }
     // No more is read meanwhile than what has arrived already.
     socket.pause()
-    before.at(-1)?.once('close', () => {
+    before.once('close', () => {
       // The answer before was the last one of its connection.
       if (!socket.writable) return
       socket.resume()
@@ -124,26 +126,27 @@ export class Listener {
     })
   }
 
-  #isLast(socket: Duplex, response: ServerResponse): boolean {
-    return [...(this.#unfinished.get(socket) ?? [])].at(-1) === response
+  #unfinishedOf(socket: Duplex): Set<ServerResponse> {
+    const known = this.#unfinished.get(socket)
+    if (known !== undefined) return known
+    const unfinished = new Set<ServerResponse>()
+    this.#unfinished.set(socket, unfinished)
+    socket.once('close', () => this.#unfinished.delete(socket))
+    return unfinished
   }
 
-  /** @returns the answers that go before it. */
-  #remember(socket: Duplex, response: ServerResponse): ServerResponse[] {
-    const unfinished = this.#unfinished.get(socket) ?? new Set()
-    if (!this.#unfinished.has(socket)) {
-      this.#unfinished.set(socket, unfinished)
-      socket.once('close', () => this.#unfinished.delete(socket))
-    }
-    const before = [...unfinished]
+  #remember(unfinished: Set<ServerResponse>, response: ServerResponse): void {
     unfinished.add(response)
     response.once('close', () => {
       unfinished.delete(response)
       // A connection that is done now would be kept open for the next request.
       if (this.#isClosing) this.#server.closeIdleConnections()
     })
-    return before
   }
+}
+
+function lastOf(responses: Set<ServerResponse>): ServerResponse | undefined {
+  return responses.size === 0 ? undefined : [...responses].at(-1)
 }
 
 /** A client that is told sends its next request elsewhere, and not into a connection that ends. */
