@@ -92,11 +92,16 @@ export class App {
     const buffers = new ReadBuffers({
       bytes: limits.readBufferBytes,
       pooledMax: limits.readBuffersPooledMax,
+      takenBytesMax: limits.readBuffersBytesMax,
+      bytesBeyond: limits.readBufferBeyondBytes,
     })
     const stores: Stores = {
       metadata: new SqlMetadataStore(databases, clock),
       blobs: new FilesystemBlobStore(layout, buffers),
-      uploads: new FilesystemUploadStore(layout, buffers, { writeBytes: limits.uploadWriteBytes }),
+      uploads: new FilesystemUploadStore(layout, buffers, {
+        writeBytes: limits.uploadWriteBytes,
+        gatheredBytesMax: limits.uploadGatheredBytesMax,
+      }),
       locks: new ContentLocks(),
       clock,
     }

@@ -144,6 +144,29 @@ describe('documents', () => {
     )
   })
 
+  test('docs/security.md names limits that there are', () => {
+    const named = [...read('docs/security.md').matchAll(/`([a-z][a-z0-9]*(?:[A-Z][a-z0-9]*)+)`/g)]
+    assert.ok(named.length > 30)
+    assertNone(
+      named.map(([, name = '']) => name).filter((name) => !Object.hasOwn(limits, name)),
+      'no limit has this name',
+    )
+  })
+
+  test('docs/security.md names tests that there are, by file and title', () => {
+    const text = read('docs/security.md')
+    const shown = [...text.matchAll(/`(test\/[^`]+)` "([^"]+)"/g)]
+    const paths = [...text.matchAll(/`(test\/[^`]+)`/g)]
+    assert.ok(shown.length > 40)
+    assert.equal(shown.length, paths.length, 'a test without its title')
+    assertNone(
+      shown
+        .filter(([, path = '', title = '']) => !files.includes(path) || !read(path).includes(title))
+        .map(([whole]) => whole),
+      'no such test',
+    )
+  })
+
   test('link to files that are there', () => {
     const dead = files
       .filter((path) => path.endsWith('.md') && !path.startsWith('test/tools/'))

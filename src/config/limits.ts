@@ -36,12 +36,18 @@ export const limits = {
   uploadDigestersMax: 1_024,
   /** Bytes gathered before one write to the staged file. */
   uploadWriteBytes: 512 * KiB,
+  /** Such bytes of all uploads together; beyond it they are written as they come. */
+  uploadGatheredBytesMax: 32 * MiB,
 
   // -- reading
   /** Two buffers of this size per response: 2.3 s CPU for 5 GiB, 64 KiB chunks took 6.6 s. */
   readBufferBytes: 1 * MiB,
   /** Idle read buffers kept for the next response. */
   readBuffersPooledMax: 32,
+  /** Of all buffers in use; a slow client holds its two for as long as it likes. */
+  readBuffersBytesMax: 64 * MiB,
+  /** What a response reads with beyond that: slower for it, but two thousand take only 125 MiB. */
+  readBufferBeyondBytes: 32 * KiB,
   /** Ranges of one request; more are answered with the whole blob (RFC 9110, 14.2). */
   rangesPerRequestMax: 16,
   /** Bytes of manifests kept in memory for the hot read path. */
@@ -86,6 +92,10 @@ export const limits = {
   /** Tags whose last check, and refusals whose reason, are remembered. */
   pullsRememberedMax: 10_000,
 
+  // -- database
+  /** How long a lock of another program is waited for; requests that only read go on meanwhile. */
+  databaseBusySecondsMax: 5,
+
   // -- HTTP
   /** Request line and headers together; 64 tags of 128 characters fit. */
   headerBytesMax: 32 * KiB,
@@ -95,6 +105,8 @@ export const limits = {
   /** Longer than the 60 s of common load balancers, so that they close first. */
   keepAliveSecondsMax: 75,
   connectionsMax: 10_000,
+  /** Requests of one connection that wait for the answer to the one before; registry clients send none ahead. */
+  requestsAheadMax: 64,
   /** An unwanted request body up to this is read to its end, and the connection goes on. */
   discardedBodyBytesMax: 1 * MiB,
   /** So much of a longer one is read, so that a client that sends first and reads then is answered. */

@@ -3,6 +3,7 @@
  * verbs write to. Probes and scrapes are logged at debug level: they come every few seconds. So are
  * admission reviews, each of which has a line of its own.
  */
+import { printable } from '../oci/upstream-error.ts'
 import type { Log } from '../registry/request-context.ts'
 
 export interface AccessRecord {
@@ -32,7 +33,8 @@ export function logAccess(log: Log, record: AccessRecord): void {
     status,
     ms: Math.round(milliseconds * 10) / 10,
     ...rest,
-    ...(agent !== undefined && { agent: agent.slice(0, textLengthMax) }),
+    // A terminal that shows the log would obey what controls it.
+    ...(agent !== undefined && { agent: printable(agent.slice(0, textLengthMax)) }),
   }
   const message = `${method} ${path} ${status}`
   if (quietRoutes.includes(record.route)) log.debug(fields, message)

@@ -78,8 +78,8 @@ export class PullThrough {
   readonly #pulls = new SingleFlight<string, PulledManifest>()
   /** When tags were last compared with their upstream, in milliseconds since 1970. */
   readonly #checkedAt: LruCache<string, number>
-  /** Upstreams' definite refusals, and until when they hold. */
-  readonly #unknown: LruCache<string, { readonly error: unknown; readonly until: number }>
+  /** Upstreams' definite refusals, and when they came. */
+  readonly #unknown: LruCache<string, { readonly error: unknown; readonly at: number }>
 
   constructor(parts: Parts, settings: PullThroughSettings) {
     this.#parts = parts
@@ -324,12 +324,12 @@ export class PullThrough {
   #throwIfKnownUnknown(key: string): void {
     const known = this.#unknown.get(key)
     if (known === undefined) return
-    if (this.#parts.clock.now() < known.until) throw known.error
+    const age = this.#parts.clock.now() - known.at
+    if (age >= 0 && age < this.#settings.unknownTtlSeconds * 1000) throw known.error
     this.#unknown.delete(key)
   }
 
   #rememberUnknown(key: string, error: unknown): void {
-    const until = this.#parts.clock.now() + this.#settings.unknownTtlSeconds * 1000
-    if (!this.#unknown.get(key)) this.#unknown.set(key, { error, until })
+    if (!this.#unknown.get(key)) this.#unknown.set(key, { error, at: this.#parts.clock.now() })
   }
 }

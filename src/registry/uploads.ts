@@ -220,11 +220,26 @@ export class Uploads {
     const reached = offset + appended
     if (digester !== undefined) this.#digesters.put(id, digester, reached)
     // The last chunk's session is about to end: its offset need not be recorded.
-    if (error !== undefined || options.last !== true) {
-      await this.#metadata.setUploadOffset(id, reached)
-    }
+    if (error !== undefined || options.last !== true) await this.#record(upload, reached)
     if (error !== undefined) throw error
     return reached
+  }
+
+  /** Bytes that could not be counted are given back: on a full disk everybody waits for them. */
+  async #record(upload: UploadRecord, reached: number): Promise<void> {
+    const { id, repository, offset } = upload
+    try {
+      await this.#metadata.setUploadOffset(id, reached)
+    } catch (error) {
+      const cut = async (): Promise<void> => {
+        // What failed may have been done all the same.
+        const known = await this.#metadata.findUpload(repository, id)
+        if (known?.offset !== offset) return
+        await this.#uploads.appendToUpload(id, offset, nothing(), { onBytes: () => undefined })
+      }
+      await cut().catch(() => undefined)
+      throw error
+    }
   }
 
   async #digestOf(id: UploadId, size: number, algorithm: DigestAlgorithm): Promise<Digest> {
@@ -237,12 +252,23 @@ export class Uploads {
     return digester.digest()
   }
 
-  /** Row first: without it the bytes are nobody's and are removed at the latest at the next start. */
+  /**
+   * Row first: without it the bytes are nobody's and are removed at the latest at the next start. Only
+   * a full disk may have no room for that; then the bytes make some.
+   */
   async #discard(id: UploadId): Promise<void> {
-    await this.#metadata.deleteUpload(id)
+    try {
+      await this.#metadata.deleteUpload(id)
+    } catch (error) {
+      if (!(error instanceof OciError && error.code === 'STORAGE_FULL')) throw error
+      await this.#uploads.deleteUpload(id)
+      await this.#metadata.deleteUpload(id)
+    }
     await this.#uploads.deleteUpload(id)
   }
 }
+
+async function* nothing(): AsyncGenerator<Uint8Array> {}
 
 const leftoversPerQuery = 1_000
 

@@ -73,6 +73,8 @@ export async function startRegistry(root: string, clock: FakeClock): Promise<Reg
 }
 
 export interface StartedRegistry extends AsyncDisposable {
+  /** Its data directory. */
+  readonly path: string
   readonly registry: RegistryUnderTest
   readonly clock: FakeClock
 }
@@ -83,6 +85,7 @@ export async function startTemporaryRegistry(): Promise<StartedRegistry> {
   const clock = new FakeClock()
   const registry = await startRegistry(directory.path, clock)
   return {
+    path: directory.path,
     registry,
     clock,
     [Symbol.asyncDispose]: async () => {

@@ -56,6 +56,7 @@ export const tools = {
   regctl: { testTools: 'github.com/regclient/regclient/cmd/regctl' },
   runc: { debian: 'runc' },
   skopeo: { debian: 'skopeo' },
+  strace: { debian: 'strace' },
   zb: { pathOnly: 'github.com/project-zot/zot' },
 } as const satisfies Record<string, ToolOrigin>
 

@@ -2,8 +2,11 @@
 // from cleaning up after it, and nothing that was cached outlives a write.
 
 import assert from 'node:assert/strict'
+import { statSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { digestOf } from '../../../src/oci/digest.ts'
+import { OciError } from '../../../src/oci/errors.ts'
 import { parseReference } from '../../../src/oci/reference.ts'
 import { parseRepositoryName } from '../../../src/oci/repository-name.ts'
 import { Manifests } from '../../../src/registry/manifests.ts'
@@ -108,4 +111,42 @@ test('a write whose connection broke after the commit is seen by the next read',
     const { bytes } = await manifests.getManifest(context, repository, latest)
     assert.equal(Buffer.from(bytes).toString(), `{"manifests":[],"variant":${variant}}`)
   }
+})
+
+const full = new OciError('STORAGE_FULL')
+
+test('bytes of a chunk that could not be counted are given back', async () => {
+  await using started = await startTemporaryRegistry()
+  const { registry, clock } = started
+  let isFull = true
+  const metadata = withMethod(registry.metadata, 'setUploadOffset', (id, offset) =>
+    isFull ? Promise.reject(full) : registry.metadata.setUploadOffset(id, offset),
+  )
+  const stores = { metadata, uploads: registry.uploadStore, locks: registry.locks, clock }
+  const uploads = new Uploads(stores, { digestersMax: 1 })
+  const { id } = await uploads.startUpload(repository, 'sha256')
+  const append = () => uploads.appendToUpload(repository, id, { bytes: inPieces(content, 3) })
+  await assert.rejects(append(), { code: 'STORAGE_FULL' })
+  const directory = join(started.path, 'uploads')
+  assert.equal(statSync(join(directory, id)).size, 0)
+  isFull = false
+  assert.equal((await append()).offset, content.length)
+  const last = { digest, chunk: { bytes: inPieces(Buffer.alloc(0), 1) } }
+  assert.equal((await uploads.completeUpload(context, repository, id, last)).digest, digest)
+})
+
+test('a session that a full disk has no room to forget makes that room itself', async () => {
+  await using started = await startTemporaryRegistry()
+  const { registry, clock } = started
+  const metadata = withMethod(registry.metadata, 'deleteUpload', async (id) => {
+    if ((await registry.listStaged()).length > 0) throw full
+    return registry.metadata.deleteUpload(id)
+  })
+  const stores = { metadata, uploads: registry.uploadStore, locks: registry.locks, clock }
+  const uploads = new Uploads(stores, { digestersMax: 1 })
+  const { id } = await uploads.startUpload(repository, 'sha256')
+  await uploads.appendToUpload(repository, id, { bytes: inPieces(content, 3) })
+  await uploads.cancelUpload(repository, id)
+  await assert.rejects(uploads.getUpload(repository, id), { code: 'BLOB_UPLOAD_UNKNOWN' })
+  assert.deepEqual(await registry.listStaged(), [])
 })
