@@ -107,16 +107,23 @@ function isExecutable(path: string): boolean {
   }
 }
 
-/** The path of a tool's program, or undefined when this machine does not have it. */
-export function findTool(name: ToolName): string | undefined {
-  const origin: ToolOrigin = tools[name]
-  const built = 'testTools' in origin ? [findBuiltToolsDirectory() ?? ''] : []
+/** The path of a program on the PATH, or where Debian keeps servers. */
+export function findOnPath(name: string): string | undefined {
   const path = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin']
-  const isPinned = 'testTools' in origin && origin.pinned === true
-  return [...built, ...(isPinned ? [] : path)]
+  return path
     .filter((directory) => directory !== '')
     .map((directory) => join(directory, name))
     .find(isExecutable)
+}
+
+/** The path of a tool's program, or undefined when this machine does not have it. */
+export function findTool(name: ToolName): string | undefined {
+  const origin: ToolOrigin = tools[name]
+  const directory = 'testTools' in origin ? findBuiltToolsDirectory() : undefined
+  const built = directory === undefined ? undefined : join(directory, name)
+  if (built !== undefined && isExecutable(built)) return built
+  const isPinned = 'testTools' in origin && origin.pinned === true
+  return isPinned ? undefined : findOnPath(name)
 }
 
 /** How a developer gets a tool that is missing. */
