@@ -15,6 +15,7 @@ import { coldPull } from './cold-pull.ts'
 import { deadUpstream } from './dead-upstream.ts'
 import { manifests } from './manifests.ts'
 import { memory } from './memory.ts'
+import { packageTrow } from './harness/trow.ts'
 import { captureProfiles } from './profiles.ts'
 import { pushes } from './pushes.ts'
 import { warmPull } from './warm-pull.ts'
@@ -68,6 +69,7 @@ async function withBench(name: string, work: (bench: Bench) => Promise<void>): P
   try {
     await work({
       scratch,
+      program: await packageTrow(scratch),
       notes,
       isQuick: values.quick,
       say: (text) => console.error(`${name}: ${text}`),

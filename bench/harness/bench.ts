@@ -13,6 +13,8 @@ export interface Benchmark {
 
 export interface Bench {
   readonly scratch: Scratch
+  /** Trow, bundled as it is published: `node <program>`. */
+  readonly program: string
   /** A smoke test: everything once and small; the numbers mean nothing. */
   readonly isQuick: boolean
   /** Tells whoever watches. */

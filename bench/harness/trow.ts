@@ -1,9 +1,12 @@
-// Trow as a server under measurement, as an operator starts it: its defaults, its log as JSON lines.
+// Trow as a server under measurement, as it is published and started by operators: the bundle, its
+// defaults, its log as JSON lines.
 
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { makePackage } from '../../scripts/release/package.ts'
 import type { Bench } from './bench.ts'
+import type { Scratch } from './scratch.ts'
 import { Server } from './server.ts'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
@@ -16,19 +19,31 @@ export interface TrowOptions {
   readonly profileDirectory?: string
 }
 
-export async function startTrow({ scratch }: Bench, options: TrowOptions = {}): Promise<Server> {
+/** @returns the file to run. */
+export async function packageTrow(scratch: Scratch): Promise<string> {
+  const directory = scratch.directory('package')
+  await makePackage(directory)
+  return join(directory, 'dist/main.js')
+}
+
+export async function startTrow(
+  { scratch, program }: Bench,
+  options: TrowOptions = {},
+): Promise<Server> {
   const directory = scratch.directory('trow')
   const config = join(directory, 'trow.yaml')
   writeFileSync(config, JSON.stringify(configOf(options)))
   const { profileDirectory } = options
-  const profiling =
-    profileDirectory === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDirectory}`]
+  // Profiles are of the sources: in a bundle all functions are on the same line.
+  const run =
+    profileDirectory === undefined
+      ? [program]
+      : ['--cpu-prof', `--cpu-prof-dir=${profileDirectory}`, join(root, 'src/main.ts')]
   return Server.start({
     name: 'trow',
     program: join(root, 'bin/node'),
     args: [
-      ...profiling,
-      join(root, 'src/main.ts'),
+      ...run,
       'serve',
       '--bind=127.0.0.1:0',
       `--data-dir=${join(directory, 'data')}`,

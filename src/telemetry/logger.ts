@@ -6,7 +6,6 @@
  * A child logger keeps the level it was made with: make children for requests, not for components.
  */
 import pino from 'pino'
-import pretty from 'pino-pretty'
 import type { LogFormat, LogLevel } from '../config/config.ts'
 import { limits } from '../config/limits.ts'
 
@@ -22,9 +21,9 @@ export interface LogOptions {
 const stdout = 1
 const depthMax = 8
 
-export function createLogger({ level, format, isTerminal }: LogOptions): Logger {
+export async function createLogger({ level, format, isTerminal }: LogOptions): Promise<Logger> {
   const isPretty = format === 'pretty' || (format === 'auto' && isTerminal)
-  return makeLogger(level, isPretty ? prettyStream(isTerminal) : jsonStream())
+  return makeLogger(level, isPretty ? await prettyStream(isTerminal) : jsonStream())
 }
 
 /** Writes JSON lines to any destination. */
@@ -55,7 +54,8 @@ function jsonStream(): pino.DestinationStream {
 }
 
 /** In this thread: a worker would outlive what it logs for, or lose its last lines. */
-function prettyStream(colorize: boolean): pino.DestinationStream {
+async function prettyStream(colorize: boolean): Promise<pino.DestinationStream> {
+  const { default: pretty } = await import('pino-pretty')
   return pretty({ colorize, sync: true, destination: stdout, translateTime: 'SYS:HH:MM:ss.l' })
 }
 

@@ -14,7 +14,7 @@ import { fileURLToPath } from 'node:url'
 import { type Reply, type RequestOptions, send } from './http-client.ts'
 import type { Content, ImageFixture } from './image-fixture.ts'
 
-const program = fileURLToPath(new URL('../../bin/trow', import.meta.url))
+const checkout = fileURLToPath(new URL('../../bin/trow', import.meta.url))
 const logDeadlineMs = 30_000
 const exitDeadlineMs = 40_000
 
@@ -34,6 +34,8 @@ export interface RegistryOptions {
   readonly dataDirectory?: string
   readonly flags?: readonly string[]
   readonly environment?: Readonly<Record<string, string>>
+  /** The launcher of another build of the program. */
+  readonly program?: string
 }
 
 export type LogLine = Readonly<Record<string, unknown>> & { readonly msg: string }
@@ -105,7 +107,7 @@ export class Registry implements AsyncDisposable {
 
   async start(): Promise<void> {
     await this.#writeFiles()
-    const { environment = {} } = this.#options
+    const { environment = {}, program = checkout } = this.#options
     const child = spawn(program, this.#arguments(), {
       cwd: this.#directory,
       env: { PATH: process.env['PATH'], ...environment },

@@ -38,7 +38,9 @@ export const tools = {
   openssl: { debian: 'openssl' },
   oras: { testTools: 'oras.land/oras/cmd/oras' },
   podman: { debian: 'podman' },
+  'qemu-aarch64-static': { debian: 'qemu-user-static' },
   regctl: { testTools: 'github.com/regclient/regclient/cmd/regctl' },
+  runc: { debian: 'runc' },
   skopeo: { debian: 'skopeo' },
   zb: { pathOnly: 'github.com/project-zot/zot' },
 } as const satisfies Record<string, ToolOrigin>
