@@ -38,9 +38,9 @@ export class FilesystemUploadStore implements UploadStore {
   ): Promise<AppendResult> {
     const file = await this.#openAt(id, offset)
     try {
-      const runBytes = observer.onWritten === undefined ? this.#writeBytes : 1
-      const writer = new RunWriter(file, offset, { runBytes, onWritten: observer.onWritten })
-      const result = await drain(chunks, writer, observer.onBytes)
+      const { onBytes, onWritten } = observer
+      const writer = new RunWriter(file, offset, { runBytes: this.#writeBytes, onWritten })
+      const result = await drain(chunks, writer, onBytes)
       const appended = await writer.finish()
       await file.datasync()
       if (offset === 0) await syncDirectory(this.#layout.uploads)
@@ -161,7 +161,10 @@ interface RunSettings {
   readonly onWritten: AppendObserver['onWritten']
 }
 
-/** Writes runs of at least `runBytes` at once, one behind the caller. */
+/**
+ * Writes runs of `runBytes`, one behind the caller. With `onWritten` somebody waits for the bytes:
+ * then a run is what came while the one before was being written, however little that is.
+ */
 class RunWriter {
   readonly #file: FileHandle
   readonly #start: number
@@ -170,6 +173,9 @@ class RunWriter {
   #run: Uint8Array[] = []
   #runLength = 0
   #writing: Promise<void> = Promise.resolve()
+  /** Until it has ended well: after a failure nothing more is written. */
+  #isWriting = false
+  #hasFailed = false
 
   constructor(file: FileHandle, position: number, settings: RunSettings) {
     this.#file = file
@@ -179,32 +185,43 @@ class RunWriter {
   }
 
   async write(bytes: Uint8Array): Promise<void> {
+    const { runBytes, onWritten } = this.#settings
     this.#run.push(bytes)
     this.#runLength += bytes.length
-    if (this.#runLength >= this.#settings.runBytes) await this.#startRun()
+    if (this.#runLength >= runBytes || this.#hasFailed) await this.#writing
+    const isDue = this.#runLength >= runBytes || onWritten !== undefined
+    if (isDue && !this.#isWriting) this.#startRun()
   }
 
   /** @returns the number of bytes written since the start. */
   async finish(): Promise<number> {
-    await this.#startRun()
     await this.#writing
+    while (this.#runLength > 0 || this.#isWriting) {
+      if (!this.#isWriting) this.#startRun()
+      await this.#writing
+    }
     return this.#position - this.#start
   }
 
-  async #startRun(): Promise<void> {
-    await this.#writing
+  #startRun(): void {
     if (this.#runLength === 0) return
+    const { onWritten } = this.#settings
     const run = this.#run
     const position = this.#position
     const reached = position + this.#runLength
     this.#position = reached
     this.#run = []
     this.#runLength = 0
-    this.#writing = writeRun(this.#file, run, position).then(() =>
-      this.#settings.onWritten?.(reached),
-    )
+    this.#isWriting = true
+    this.#writing = writeRun(this.#file, run, position).then(() => {
+      onWritten?.(reached)
+      this.#isWriting = false
+      if (onWritten !== undefined) this.#startRun()
+    })
     // It is awaited before the next run; until then its failure is not unhandled.
-    this.#writing.catch(() => undefined)
+    this.#writing.catch(() => {
+      this.#hasFailed = true
+    })
   }
 }
 
