@@ -42,8 +42,9 @@ export class FilesystemUploadStore implements UploadStore {
       const writer = new RunWriter(file, offset, { runBytes: this.#writeBytes, onWritten })
       const result = await drain(chunks, writer, onBytes)
       const appended = await writer.finish()
-      await file.datasync()
-      if (offset === 0) await syncDirectory(this.#layout.uploads)
+      // A file without bytes that a crash takes is made again by whoever appends at 0.
+      if (appended > 0) await file.datasync()
+      if (appended > 0 && offset === 0) await syncDirectory(this.#layout.uploads)
       return { appended, ...result }
     } catch (error) {
       // Gives the space back at once: on a full disk every other client waits for it.
@@ -62,7 +63,11 @@ export class FilesystemUploadStore implements UploadStore {
       file = await open(this.#layout.upload(id), constants.O_RDWR | create)
       const { size } = await file.stat()
       if (size < offset) throw bytesLost()
-      if (size > offset) await file.truncate(offset)
+      if (size > offset) {
+        await file.truncate(offset)
+        // No bytes may follow that are synced.
+        await file.datasync()
+      }
       return file
     } catch (error) {
       await file?.close()
