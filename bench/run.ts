@@ -36,6 +36,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     quick: flag,
+    full: flag,
     profile: flag,
     'get-peers': flag,
     directory: { type: 'string', default: tmpdir() },
@@ -72,6 +73,7 @@ async function withBench(name: string, work: (bench: Bench) => Promise<void>): P
       program: await packageTrow(scratch),
       notes,
       isQuick: values.quick,
+      isFull: values.full,
       say: (text) => console.error(`${name}: ${text}`),
     })
   } finally {

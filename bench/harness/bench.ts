@@ -17,6 +17,8 @@ export interface Bench {
   readonly program: string
   /** A smoke test: everything once and small; the numbers mean nothing. */
   readonly isQuick: boolean
+  /** What takes longest, too. */
+  readonly isFull: boolean
   /** Tells whoever watches. */
   readonly say: (text: string) => void
   /** These go into the results: a peer that is missing, for one. */
