@@ -87,7 +87,10 @@ export class Dispatcher {
     const { socket } = request
     const id = randomUUID()
     const cancelled = new AbortController()
-    response.once('close', () => cancelled.abort())
+    response.once('close', () => {
+      // After a whole answer there is nothing to cancel, and each abort makes an error, with its stack.
+      if (!response.writableFinished) cancelled.abort()
+    })
     response.setHeader('X-Request-Id', id)
     response.setHeader('X-Content-Type-Options', 'nosniff')
     response.setHeader('Docker-Distribution-API-Version', 'registry/2.0')

@@ -138,8 +138,8 @@ export interface AppendObserver {
   readonly onBytes: (bytes: Uint8Array) => void
   /**
    * Called with the number of bytes that can be read, from the start of the upload, whenever there
-   * are more. Whoever asks for it wants each byte soon: bytes are then written as they come, and not
-   * gathered first.
+   * are more. Whoever asks for it wants each byte soon: bytes are then written as they come, and only
+   * those that come meanwhile are gathered.
    */
   readonly onWritten?: (offset: number) => void
 }

@@ -150,20 +150,26 @@ function isExecutable(path: string): boolean {
   }
 }
 
+/** The path of a program on the PATH, or where Debian keeps servers. */
+export function findOnPath(name: string): string | undefined {
+  const path = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin']
+  return path
+    .filter((directory) => directory !== '')
+    .map((directory) => join(directory, name))
+    .find(isExecutable)
+}
+
 /** The path of a tool's program, or undefined when this machine does not have it. */
 export function findTool(name: ToolName): string | undefined {
   const origin: ToolOrigin = tools[name]
   if ('debian' in origin && origin.at !== undefined) {
     return isExecutable(origin.at) ? origin.at : undefined
   }
-  const built =
-    'testTools' in origin ? [findBuiltToolsDirectory(origin.module ?? 'tools') ?? ''] : []
-  const path = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin']
-  const isPinned = 'testTools' in origin && origin.pinned === true
-  return [...built, ...(isPinned ? [] : path)]
-    .filter((directory) => directory !== '')
-    .map((directory) => join(directory, name))
-    .find(isExecutable)
+  if (!('testTools' in origin)) return findOnPath(name)
+  const directory = findBuiltToolsDirectory(origin.module ?? 'tools')
+  const built = directory === undefined ? undefined : join(directory, name)
+  if (built !== undefined && isExecutable(built)) return built
+  return origin.pinned === true ? undefined : findOnPath(name)
 }
 
 /** How a developer gets a tool that is missing. */

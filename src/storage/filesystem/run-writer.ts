@@ -1,5 +1,7 @@
 /**
- * Writes to a file in runs, one behind the caller, who meanwhile gathers the next. What is gathered
+ * Writes to a file in runs, one behind the caller, who meanwhile gathers the next. Where somebody waits
+ * for the bytes a run is what came while the one before was being written, however little that is;
+ * otherwise it is of a size that is worth a write. What is gathered
  * is bounded for each file and for all of them: thousands of slow clients, or one that sends bytes
  * one by one, do not hold memory.
  */
@@ -29,6 +31,9 @@ export class RunWriter {
   #run: Uint8Array[] = []
   #runLength = 0
   #writing: Promise<void> = Promise.resolve()
+  /** Until it has ended well: after a failure nothing more is written. */
+  #isWriting = false
+  #hasFailed = false
 
   constructor(file: FileHandle, position: number, settings: RunSettings) {
     this.#file = file
@@ -39,18 +44,25 @@ export class RunWriter {
 
   async write(bytes: Uint8Array): Promise<void> {
     if (bytes.length === 0) return
-    const { runBytes, gathered } = this.#settings
+    const { runBytes, gathered, onWritten } = this.#settings
     this.#run.push(bytes)
     this.#runLength += bytes.length
     gathered.bytes += bytes.length
-    const isRun = this.#runLength >= runBytes || this.#run.length >= piecesMax
-    if (isRun || gathered.bytes > gathered.bytesMax) await this.#startRun()
+    const isRun =
+      this.#runLength >= runBytes ||
+      this.#run.length >= piecesMax ||
+      gathered.bytes > gathered.bytesMax
+    if (isRun || this.#hasFailed) await this.#writing
+    if ((isRun || onWritten !== undefined) && !this.#isWriting) this.#startRun()
   }
 
   /** @returns the number of bytes written since the start. */
   async finish(): Promise<number> {
-    await this.#startRun()
     await this.#writing
+    while (this.#runLength > 0 || this.#isWriting) {
+      if (!this.#isWriting) this.#startRun()
+      await this.#writing
+    }
     return this.#position - this.#start
   }
 
@@ -62,24 +74,30 @@ export class RunWriter {
     await this.#writing.catch(() => undefined)
   }
 
-  async #startRun(): Promise<void> {
-    await this.#writing
+  #startRun(): void {
     if (this.#runLength === 0) return
     const { onWritten, gathered } = this.#settings
     const run = this.#run
     const length = this.#runLength
-    const reached = this.#position + length
-    const writing = writeRun(this.#file, run, this.#position)
+    const position = this.#position
+    const reached = position + length
     this.#position = reached
     this.#run = []
     this.#runLength = 0
-    this.#writing = writing
+    this.#isWriting = true
+    this.#writing = writeRun(this.#file, run, position)
       .finally(() => {
         gathered.bytes -= length
       })
-      .then(() => onWritten?.(reached))
+      .then(() => {
+        onWritten?.(reached)
+        this.#isWriting = false
+        if (onWritten !== undefined) this.#startRun()
+      })
     // It is awaited before the next run; until then its failure is not unhandled.
-    this.#writing.catch(() => undefined)
+    this.#writing.catch(() => {
+      this.#hasFailed = true
+    })
   }
 }
 

@@ -44,14 +44,18 @@ export class FilesystemUploadStore implements UploadStore {
     observer: AppendObserver,
   ): Promise<AppendResult> {
     const file = await this.#openAt(id, offset)
-    const runBytes = observer.onWritten === undefined ? this.#writeBytes : 1
-    const settings = { runBytes, onWritten: observer.onWritten, gathered: this.#gathered }
+    const settings = {
+      runBytes: this.#writeBytes,
+      onWritten: observer.onWritten,
+      gathered: this.#gathered,
+    }
     const writer = new RunWriter(file, offset, settings)
     try {
       const result = await drain(chunks, writer, observer.onBytes)
       const appended = await writer.finish()
-      await file.datasync()
-      if (offset === 0) await syncDirectory(this.#layout.uploads)
+      // A file without bytes that a crash takes is made again by whoever appends at 0.
+      if (appended > 0) await file.datasync()
+      if (appended > 0 && offset === 0) await syncDirectory(this.#layout.uploads)
       return { appended, ...result }
     } catch (error) {
       // Gives the space back at once: on a full disk every other client waits for it.
@@ -71,7 +75,11 @@ export class FilesystemUploadStore implements UploadStore {
       file = await open(this.#layout.upload(id), constants.O_RDWR | create)
       const { size } = await file.stat()
       if (size < offset) throw bytesLost()
-      if (size > offset) await file.truncate(offset)
+      if (size > offset) {
+        await file.truncate(offset)
+        // No bytes may follow that are synced.
+        await file.datasync()
+      }
       return file
     } catch (error) {
       await file?.close()
