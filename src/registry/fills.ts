@@ -9,7 +9,7 @@ import { SingleFlight } from '../lib/single-flight.ts'
 import { digestAlgorithm, Digester } from '../oci/digest.ts'
 import { UpstreamError } from '../oci/upstream-error.ts'
 import { BlobFill } from './blob-fill.ts'
-import { contentError, type FillSource, skip, upTo } from './fill-source.ts'
+import { type Beginning, contentError, type FillSource, skip, upTo } from './fill-source.ts'
 import type {
   BlobReader,
   ByteRange,
@@ -33,9 +33,11 @@ export interface FillSettings {
 interface Filling {
   readonly fill: BlobFill
   readonly id: UploadId
+  readonly digester: Digester
 }
 
-interface Running extends Filling {
+interface Running {
+  readonly fill: BlobFill
   /** Resolves when it is over, whether or not the blob is kept. */
   readonly ended: Promise<void>
 }
@@ -120,9 +122,10 @@ export class Fills implements AsyncDisposable {
       await blob[Symbol.asyncDispose]()
       return this.#unstaged(source, size, error as Error)
     }
-    const filling = { fill: this.#makeFill(source, size, staged.reader), id: staged.id }
-    const ended = this.#track(this.#run(key, filling, source, blob))
-    const running = { ...filling, ended }
+    const fill = this.#makeFill(source, size, staged.reader)
+    const digester = new Digester(digestAlgorithm(source.digest))
+    const ended = this.#track(this.#run(key, { fill, id: staged.id, digester }, source, blob))
+    const running = { fill, ended }
     this.#running.set(key, running)
     return running
   }
@@ -139,15 +142,15 @@ export class Fills implements AsyncDisposable {
     this.#log.warn({ err: error, repository, digest }, 'a blob is passed on without caching it')
     const fill = this.#makeFill(source, size, nothingStaged)
     fill.fail(error)
-    return { fill, id: '' as UploadId, ended: Promise.resolve() }
+    return { fill, ended: Promise.resolve() }
   }
 
   #makeFill(source: FillSource, size: number, staged: UploadReader): BlobFill {
     const { heldBackBytes } = this.#settings
     const { signal } = this.#stop
     const blob = { size, heldBackBytes, signal }
-    const uncached = (range: ByteRange): AsyncIterable<Uint8Array> =>
-      readUncached(source, blob, range)
+    const uncached = (range: ByteRange, beginning?: Beginning): AsyncIterable<Uint8Array> =>
+      readUncached(source, blob, range, beginning)
     return new BlobFill(size, { staged, uncached, heldBackBytes })
   }
 
@@ -165,33 +168,30 @@ export class Fills implements AsyncDisposable {
       const { repository, digest } = source
       // Nobody joins it any more: who asks from now on begins another one.
       this.#running.delete(key)
-      filling.fill.fail(error as Error)
+      filling.fill.fail(error as Error, beginningOf(filling, error))
       await this.#uploads.deleteUpload(filling.id).catch(() => undefined)
       this.#log.warn({ err: error, repository, digest }, 'a blob could not be cached')
     }
     await filling.fill.release().catch(() => undefined)
   }
 
-  async #fill({ fill, id }: Filling, source: FillSource, first: UpstreamBlob): Promise<void> {
+  async #fill(filling: Filling, source: FillSource, first: UpstreamBlob): Promise<void> {
+    const { fill, id } = filling
     const { repository, digest } = source
-    await this.#transfer({ fill, id }, source, first, new Digester(digestAlgorithm(digest)))
+    await this.#transfer(filling, source, first)
     await this.#uploads.commitUpload(id, digest)
     await this.#metadata.putBlob(repository, { digest, size: fill.size })
     this.#log.info({ repository, digest, size: fill.size }, 'blob cached')
   }
 
-  async #transfer(
-    { fill, id }: Filling,
-    source: FillSource,
-    first: UpstreamBlob,
-    digester: Digester,
-  ): Promise<void> {
+  async #transfer(filling: Filling, source: FillSource, first: UpstreamBlob): Promise<void> {
+    const { fill, digester } = filling
     const { signal } = this.#stop
     let open = async (): Promise<UpstreamBlob> => first
     let fruitless = 0
     for (;;) {
       const before = fill.written
-      const failure = await this.#append({ fill, id }, source, open, digester)
+      const failure = await this.#append(filling, source, open)
       if (fill.written === fill.size && failure === undefined) break
       fruitless = fill.written > before ? 0 : fruitless + 1
       if (fruitless > this.#settings.fruitlessTriesMax) {
@@ -206,10 +206,9 @@ export class Fills implements AsyncDisposable {
 
   /** @returns what broke the transfer. @throws when the bytes are wrong or cannot be stored. */
   async #append(
-    { fill, id }: Filling,
+    { fill, id, digester }: Filling,
     source: FillSource,
     open: () => Promise<UpstreamBlob>,
-    digester: Digester,
   ): Promise<Error | undefined> {
     const opened = await passingFailure(open)
     if (opened instanceof UpstreamError) return opened
@@ -236,6 +235,12 @@ function verify(fill: BlobFill, source: FillSource, digester: Digester): void {
   const actual = digester.digest()
   if (actual !== source.digest) throw contentError(source, `its bytes have the digest ${actual}`)
   fill.verify()
+}
+
+/** Of a transfer that this machine ended before its bytes could be verified. */
+function beginningOf({ fill, digester }: Filling, error: unknown): Beginning | undefined {
+  if (fill.isVerified || error instanceof UpstreamError) return undefined
+  return { size: digester.size, digest: digester.digest() }
 }
 
 /** @returns a failure after which it makes sense to try again. */
