@@ -55,14 +55,21 @@ export function digestHex(digest: Digest): string {
 export class Digester {
   readonly algorithm: DigestAlgorithm
   readonly #hash: Hash
+  #size = 0
 
   constructor(algorithm: DigestAlgorithm) {
     this.algorithm = algorithm
     this.#hash = createHash(algorithm)
   }
 
+  /** Bytes so far. */
+  get size(): number {
+    return this.#size
+  }
+
   update(bytes: Uint8Array): void {
     this.#hash.update(bytes)
+    this.#size += bytes.length
   }
 
   /** May be called once, after the last byte. */

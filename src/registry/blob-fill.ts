@@ -5,13 +5,14 @@
  * goes away stops nothing; a disk that fails costs a client nothing but time.
  */
 import { UpstreamError } from '../oci/upstream-error.ts'
+import type { Beginning } from './fill-source.ts'
 import type { BlobReader, ByteRange, UploadReader } from './ports.ts'
 
 interface FillParts {
   /** The fill disposes of it, when nobody needs it any more. */
   readonly staged: UploadReader
   /** The bytes from elsewhere, verified too: for whoever finds that they cannot be stored. */
-  readonly uncached: (range: ByteRange) => AsyncIterable<Uint8Array>
+  readonly uncached: (range: ByteRange, beginning?: Beginning) => AsyncIterable<Uint8Array>
   /** Bytes at the end that nobody gets before all of it is verified. */
   readonly heldBackBytes: number
 }
@@ -25,6 +26,7 @@ export class BlobFill {
   #written = 0
   #isVerified = false
   #failure: Error | undefined
+  #beginning: Beginning | undefined
   #progress = Promise.withResolvers<void>()
 
   constructor(size: number, parts: FillParts) {
@@ -69,9 +71,23 @@ export class BlobFill {
     this.#announce()
   }
 
-  fail(error: Error): void {
+  /** @param beginning what was arriving, where it is not known to be right or wrong. */
+  fail(error: Error, beginning?: Beginning): void {
     this.#failure = error
+    this.#beginning = beginning
     this.#announce()
+  }
+
+  /**
+   * Waits until it is known what the bytes are worth that clients have got.
+   * @returns what they are the beginning of, unless they are verified.
+   * @throws UpstreamError when they are wrong, or there are no more.
+   */
+  async findBeginning(): Promise<Beginning | undefined> {
+    while (!this.#isVerified && this.#failure === undefined) await this.#progress.promise
+    if (this.#isVerified) return undefined
+    if (this.#failure instanceof UpstreamError) throw this.#failure
+    return this.#beginning
   }
 
   /** Resolves when more than `position` bytes are readable. @throws what ended the fill. */
@@ -113,7 +129,10 @@ class FillReader implements BlobReader {
       // Of an upstream there is no better one; anything else is a matter of this machine.
       if (error instanceof UpstreamError) throw error
     }
-    yield* this.#parts.uncached({ start: position, endInclusive: wanted.endInclusive })
+    // The staged bytes may be gone because they are wrong: then no others may be put after them.
+    const beginning = await this.#fill.findBeginning()
+    const rest = { start: position, endInclusive: wanted.endInclusive }
+    yield* this.#parts.uncached(rest, beginning)
   }
 
   async *#readStaged({ start, endInclusive }: ByteRange): AsyncGenerator<Uint8Array> {

@@ -1,5 +1,5 @@
 /** Where the bytes of one blob come from, and what is common to all who take them from there. */
-import type { Digest } from '../oci/digest.ts'
+import { type Digest, digestAlgorithm, Digester } from '../oci/digest.ts'
 import type { RepositoryName } from '../oci/repository-name.ts'
 import { UpstreamError } from '../oci/upstream-error.ts'
 import type { UpstreamBlob } from './ports.ts'
@@ -11,6 +11,30 @@ export interface FillSource {
   readonly digest: Digest
   /** Begins a transfer at a byte. */
   open(offset: number, signal: AbortSignal): Promise<UpstreamBlob>
+}
+
+/** What the first so many bytes of a blob were, when they were last seen. */
+export interface Beginning {
+  readonly size: number
+  readonly digest: Digest
+}
+
+/** @throws UpstreamError before the last byte that should be as it was, when one of them is not. */
+export async function* continuing(
+  chunks: AsyncIterable<Uint8Array>,
+  source: FillSource,
+  beginning: Beginning,
+): AsyncGenerator<Uint8Array> {
+  const digester = new Digester(digestAlgorithm(source.digest))
+  for await (const chunk of chunks) {
+    const left = beginning.size - digester.size
+    if (left > 0) digester.update(chunk.subarray(0, left))
+    const isComplete = left > 0 && digester.size === beginning.size
+    if (isComplete && digester.digest() !== beginning.digest) {
+      throw contentError(source, 'it answers with other bytes than before')
+    }
+    yield chunk
+  }
 }
 
 /** For an upstream that ignores ranges and begins again. */

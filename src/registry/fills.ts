@@ -13,7 +13,7 @@ import { BlobFill } from './blob-fill.ts'
 import type { Reservation } from './cache-tally.ts'
 import type { ContentLocks } from './content-locks.ts'
 import type { CacheRoom } from './eviction.ts'
-import { contentError, type FillSource, skip, upTo } from './fill-source.ts'
+import { type Beginning, contentError, type FillSource, skip, upTo } from './fill-source.ts'
 import type {
   BlobReader,
   ByteRange,
@@ -47,17 +47,16 @@ interface Parts {
 interface Filling {
   readonly fill: BlobFill
   readonly id: UploadId
+  readonly digester: Digester
   readonly reservation: Reservation
 }
 
 /** What clients can read of. */
-interface Readable {
+interface Running {
   readonly fill: BlobFill
   /** Resolves when it is over, whether or not the blob is kept. */
   readonly ended: Promise<void>
 }
-
-interface Running extends Filling, Readable {}
 
 export interface OpenedFill {
   readonly reader: BlobReader
@@ -78,7 +77,7 @@ export class Fills implements AsyncDisposable {
   readonly #room: CacheRoom
   readonly #log: Log
   readonly #settings: FillSettings
-  readonly #starting = new SingleFlight<string, Readable>()
+  readonly #starting = new SingleFlight<string, Running>()
   readonly #running = new Map<string, Running>()
   /** What must end before the stores are closed. */
   readonly #underWay = new Set<Promise<unknown>>()
@@ -127,7 +126,7 @@ export class Fills implements AsyncDisposable {
     return work
   }
 
-  async #start(key: string, source: FillSource): Promise<Readable> {
+  async #start(key: string, source: FillSource): Promise<Running> {
     const { signal } = this.#stop
     const blob = await source.open(0, signal)
     const { size } = blob
@@ -151,8 +150,9 @@ export class Fills implements AsyncDisposable {
       return this.#unstaged(source, size, error as Error)
     }
     const fill = this.#makeFill(source, size, staged.reader)
-    const filling = { fill, id: staged.id, reservation }
-    const running = { ...filling, ended: this.#track(this.#run(key, filling, source, blob)) }
+    const digester = new Digester(digestAlgorithm(source.digest))
+    const filling = { fill, id: staged.id, digester, reservation }
+    const running = { fill, ended: this.#track(this.#run(key, filling, source, blob)) }
     this.#running.set(key, running)
     return running
   }
@@ -164,7 +164,7 @@ export class Fills implements AsyncDisposable {
     return { id, reader: await this.#uploads.openUpload(id) }
   }
 
-  #unstaged(source: FillSource, size: number, error: Error): Readable {
+  #unstaged(source: FillSource, size: number, error: Error): Running {
     const fill = this.#makeFill(source, size, nothingStaged)
     fill.fail(error)
     return { fill, ended: Promise.resolve() }
@@ -182,8 +182,8 @@ export class Fills implements AsyncDisposable {
     const { heldBackBytes } = this.#settings
     const { signal } = this.#stop
     const blob = { size, heldBackBytes, signal }
-    const uncached = (range: ByteRange): AsyncIterable<Uint8Array> =>
-      readUncached(source, blob, range)
+    const uncached = (range: ByteRange, beginning?: Beginning): AsyncIterable<Uint8Array> =>
+      readUncached(source, blob, range, beginning)
     return new BlobFill(size, { staged, uncached, heldBackBytes })
   }
 
@@ -201,7 +201,7 @@ export class Fills implements AsyncDisposable {
       const { repository, digest } = source
       // Nobody joins it any more: who asks from now on begins another one.
       this.#running.delete(key)
-      filling.fill.fail(error as Error)
+      filling.fill.fail(error as Error, beginningOf(filling, error))
       await this.#uploads.deleteUpload(filling.id).catch(() => undefined)
       this.#log.warn({ err: error, repository, digest }, 'a blob could not be cached')
     }
@@ -212,7 +212,7 @@ export class Fills implements AsyncDisposable {
   async #fill(filling: Filling, source: FillSource, first: UpstreamBlob): Promise<void> {
     const { fill, id, reservation } = filling
     const { repository, digest } = source
-    await this.#transfer(filling, source, first, new Digester(digestAlgorithm(digest)))
+    await this.#transfer(filling, source, first)
     await this.#locks.whileStoring(digest, async () => {
       await this.#uploads.commitUpload(id, digest)
       await this.#metadata.putBlob(repository, { digest, size: fill.size })
@@ -221,18 +221,14 @@ export class Fills implements AsyncDisposable {
     this.#log.info({ repository, digest, size: fill.size }, 'blob cached')
   }
 
-  async #transfer(
-    { fill, id }: Pick<Filling, 'fill' | 'id'>,
-    source: FillSource,
-    first: UpstreamBlob,
-    digester: Digester,
-  ): Promise<void> {
+  async #transfer(filling: Filling, source: FillSource, first: UpstreamBlob): Promise<void> {
+    const { fill, digester } = filling
     const { signal } = this.#stop
     let open = async (): Promise<UpstreamBlob> => first
     let fruitless = 0
     for (;;) {
       const before = fill.written
-      const failure = await this.#append({ fill, id }, source, open, digester)
+      const failure = await this.#append(filling, source, open)
       if (fill.written === fill.size && failure === undefined) break
       fruitless = fill.written > before ? 0 : fruitless + 1
       if (fruitless > this.#settings.fruitlessTriesMax) {
@@ -247,10 +243,9 @@ export class Fills implements AsyncDisposable {
 
   /** @returns what broke the transfer. @throws when the bytes are wrong or cannot be stored. */
   async #append(
-    { fill, id }: Pick<Filling, 'fill' | 'id'>,
+    { fill, id, digester }: Filling,
     source: FillSource,
     open: () => Promise<UpstreamBlob>,
-    digester: Digester,
   ): Promise<Error | undefined> {
     const opened = await passingFailure(open)
     if (opened instanceof UpstreamError) return opened
@@ -277,6 +272,12 @@ function verify(fill: BlobFill, source: FillSource, digester: Digester): void {
   const actual = digester.digest()
   if (actual !== source.digest) throw contentError(source, `its bytes have the digest ${actual}`)
   fill.verify()
+}
+
+/** Of a transfer that this machine ended before its bytes could be verified. */
+function beginningOf({ fill, digester }: Filling, error: unknown): Beginning | undefined {
+  if (fill.isVerified || error instanceof UpstreamError) return undefined
+  return { size: digester.size, digest: digester.digest() }
 }
 
 /** @returns a failure after which it makes sense to try again. */

@@ -3,7 +3,7 @@
  * comes. Its end is held back until all of it is verified, as that of a blob that is stored.
  */
 import { digestAlgorithm, Digester } from '../oci/digest.ts'
-import { contentError, type FillSource, upTo } from './fill-source.ts'
+import { type Beginning, contentError, continuing, type FillSource, upTo } from './fill-source.ts'
 import type { ByteRange } from './ports.ts'
 
 interface UncachedBlob {
@@ -12,11 +12,16 @@ interface UncachedBlob {
   readonly signal: AbortSignal
 }
 
-/** The bytes of `range`, by a transfer of their own. @throws UpstreamError */
+/**
+ * The bytes of `range`, by a transfer of their own.
+ * @param beginning of the bytes that the client has got some of before, which nobody could verify.
+ * @throws UpstreamError
+ */
 export async function* readUncached(
   source: FillSource,
   { size, heldBackBytes, signal }: UncachedBlob,
   range: ByteRange,
+  beginning: Beginning = { size: 0, digest: source.digest },
 ): AsyncGenerator<Uint8Array> {
   const end = range.endInclusive + 1
   const heldFrom = Math.max(0, size - heldBackBytes)
@@ -27,7 +32,7 @@ export async function* readUncached(
     throw contentError(source, 'it answers with other bytes than before')
   }
   let position = 0
-  for await (const chunk of upTo(transfer.chunks, size)) {
+  for await (const chunk of continuing(upTo(transfer.chunks, size), source, beginning)) {
     digester.update(chunk)
     const shown = cut(chunk, position, { start: range.start, end: Math.min(end, heldFrom) })
     if (shown.length > 0) yield shown

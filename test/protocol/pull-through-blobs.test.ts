@@ -204,6 +204,18 @@ describe('16. a disk that is full', { skip: noPrlimit }, () => {
     await until('nothing is staged', async () => (await scene.listStaged()).length === 0)
   })
 
+  test('puts no right bytes behind wrong ones that came before', async () => {
+    await using scene = await startScene()
+    const { digest, bytes } = scene.addBlob('disk', size)
+    const wrong = Buffer.from(bytes)
+    wrong.writeUInt8(wrong.readUInt8(1000) ^ 1, 1000)
+    const headers = { 'content-type': 'application/octet-stream' }
+    scene.upstream.use(() => ({ status: 200, headers, body: wrong }), { on: /blobs/, times: 1 })
+    await limitFiles(scene, 3 * MiB)
+    await assert.rejects(scene.blob(digest))
+    assert.equal(scene.count(/GET .*blobs/), 2)
+  })
+
   test('does not keep a manifest from being pulled', async () => {
     await using scene = await startScene()
     const manifest = largeManifest()

@@ -220,6 +220,20 @@ describe('26. a password', () => {
     assert.equal(service.connections, asked)
   })
 
+  test('is not sent there either where that site may be asked', async () => {
+    await using thief = await FakeUpstream.start()
+    const elsewhere = thief.host.replace('127.0.0.1', 'localhost')
+    await using scene = await startScene({ entries: [login, { host: elsewhere }] })
+    const { upstream } = scene
+    const tokens = new FakeTokenService()
+    upstream.content.addImage('app', image, 'v1')
+    upstream.use(tokens.require(`http://${elsewhere}/token`))
+    thief.use(tokens.issue)
+    assert.equal((await scene.manifest('v1')).status, 200)
+    assert.deepEqual([...authorizations(thief)], [undefined])
+    assert.ok(![...authorizations(upstream)].includes(basic(login)))
+  })
+
   test('is in no log and in no answer', async () => {
     await using started = await startWithTokens({ login: { ...login, password: 'another' } })
     const { scene } = started

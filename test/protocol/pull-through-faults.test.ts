@@ -31,12 +31,7 @@ function rangesAsked({ upstream }: Scene): (string | undefined)[] {
 async function readUntilBroken(scene: Scene): Promise<number> {
   using client = await scene.openBlob(digest)
   assert.equal((await client.readHead()).status, 200)
-  let read = 0
-  try {
-    for (;;) read += (await client.readBytes(1)).length
-  } catch {
-    return read
-  }
+  return (await client.readToEnd()).length
 }
 
 describe('a transfer that breaks', () => {
@@ -77,6 +72,16 @@ describe('a transfer that breaks', () => {
     const reply = await scene.blob(digest)
     assert.ok(reply.body.equals(bytes))
     assert.equal(rangesAsked(scene).length, 2)
+  })
+
+  test('11. ends when the blob is said to be of another size than before', async () => {
+    await using scene = await startWithBlob()
+    const headers = { 'content-type': 'application/octet-stream' }
+    const longer = Buffer.concat([bytes, Buffer.from('x')])
+    const script = inTurn(cutting(size / 2), () => ({ status: 200, headers, body: longer }))
+    scene.upstream.use(script, { on: /GET .*blobs/ })
+    await assert.rejects(scene.blob(digest))
+    await until('nothing is staged', async () => (await scene.listStaged()).length === 0)
   })
 
   test('11. ends when the rest is of something else', async () => {

@@ -9,8 +9,9 @@ import { limits } from '../../src/config/limits.ts'
 import { failing, Gate, holding, rateLimiting } from '../support/fake-upstream-behaviours.ts'
 import type { Behaviour } from '../support/fake-upstream.ts'
 import { type Content, imageFixture } from '../support/image-fixture.ts'
+import { openDescriptors } from '../support/open-descriptors.ts'
 import { proxyConfig, type Scene, startScene } from '../support/pull-through.ts'
-import { assertError, makeBlob, makeManifest } from '../support/push-steps.ts'
+import { assertError, makeBlob, makeManifest, ociIndex } from '../support/push-steps.ts'
 import { until } from '../support/until.ts'
 
 const { prefetchTransfersMax } = limits
@@ -50,6 +51,10 @@ describe('an image whose manifest is asked for', () => {
       }
       assert.deepEqual(blobsAsked(scene), digestsOf(image.blobs))
       assert.deepEqual(await scene.listStaged(), [])
+      await until('no blob is open any more', async () => {
+        const open = await openDescriptors(scene.registry.pid)
+        return !open.some((target) => /\/(?:uploads|blobs)\//.test(target))
+      })
     })
   }
 
@@ -111,6 +116,18 @@ describe('of an index', () => {
     await allKept(scene, wanted)
     assert.deepEqual(blobsAsked(scene), digestsOf(wanted))
   })
+})
+
+test('of an index that lists layers itself nothing is fetched', async () => {
+  await using scene = await startPrefetching()
+  const layer = scene.addBlob('of a build cache', 1000)
+  const mediaType = 'application/vnd.oci.image.layer.v1.tar+gzip'
+  const manifests = [{ mediaType, digest: layer.digest, size: layer.bytes.length }]
+  scene.upstream.content.addManifest('app', makeManifest({ manifests }, ociIndex), 'cache')
+  assert.equal((await scene.manifest('cache')).status, 200)
+  await scene.manifest('v1')
+  await allKept(scene, image.blobs)
+  assert.equal(blobsAsked(scene).length, image.blobs.length)
 })
 
 describe('a layer that is on its way', () => {
