@@ -23,7 +23,9 @@ export interface ConfigFile {
 
 export function parseConfigFile(file: string, text: string): ConfigFile {
   const lines = new LineCounter()
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false })
+  // Its warnings are among the problems below; it would print some of them by itself.
+  const options = { lineCounter: lines, prettyErrors: false, logLevel: 'error' } as const
+  const document = parseDocument(text, options)
   const place = (offset: number): string => {
     const { line, col } = lines.linePos(offset)
     return `${file}:${line}:${col}`

@@ -15,6 +15,7 @@ import {
   truncate,
   writeFile,
 } from 'node:fs/promises'
+import { constants } from 'node:os'
 import { dirname, join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
@@ -307,6 +308,18 @@ describe('a file system that refuses', () => {
       buffers,
     )
     await assert.rejects(chunks.next(), { name: 'OciError', code: 'UNAVAILABLE' })
+  })
+
+  test('a quota that is used up is STORAGE_FULL, though node has no name for it', () => {
+    const { EDQUOT, ESTALE } = constants.errno
+    const unnamed = (errno: number): Error =>
+      Object.assign(new Error('unnamed'), {
+        code: `Unknown system error -${errno}`,
+        errno: -errno,
+        syscall: 'write',
+      })
+    assert.equal((translated(unnamed(EDQUOT)) as OciError).code, 'STORAGE_FULL')
+    assert.match((translated(unnamed(ESTALE)) as OciError).message, /network file system/)
   })
 
   test('an error that nobody foresaw is UNAVAILABLE too, a defect is not', () => {

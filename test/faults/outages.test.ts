@@ -255,6 +255,22 @@ describe('a disk that fails', () => {
     await assertRecovered()
   })
 
+  test('because a quota is used up is a full one', async (t) => {
+    const location = await startSession(registry, repository)
+    const staged = join(uploads(), location.split('/').at(-1) ?? '')
+    {
+      const broken = { calls: 'write,pwrite64,writev,pwritev', error: 'EDQUOT', paths: [staged] }
+      await using failing = await failCalls(t, registry.pid, broken)
+      if (failing === undefined) return
+      const chunk = await registry.request('PATCH', location, { body: fresh.bytes })
+      assertError(chunk, 507, 'STORAGE_FULL')
+      await assertServed()
+    }
+    assert.equal((await registry.request('PATCH', location, { body: fresh.bytes })).status, 202)
+    assert.equal((await registry.request('DELETE', location)).status, 204)
+    await assertRecovered()
+  })
+
   test('to read: blobs and manifests are 503 and not half of themselves', async (t) => {
     const paths = [pathOf(kept.digest), pathOf(manifest.digest)]
     await pushTag(registry, repository, 'v2')

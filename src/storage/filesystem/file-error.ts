@@ -1,10 +1,16 @@
 /** Telling the file system's errors apart, and telling clients of those that are no bug. */
+import { constants } from 'node:os'
 import { OciError } from '../../oci/errors.ts'
 
 export function errorCode(error: unknown): string | undefined {
-  const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined
-  return typeof code === 'string' ? code : undefined
+  if (!(error instanceof Error)) return undefined
+  const { code, errno = 0 } = error as NodeJS.ErrnoException
+  if (typeof code !== 'string') return undefined
+  return code.startsWith('Unknown system error') ? (names.get(-errno) ?? code) : code
 }
+
+/** Those that node has no name for: a quota (EDQUOT), a replaced network file system (ESTALE). */
+const names = new Map(Object.entries(constants.errno).map(([name, errno]) => [errno, name]))
 
 export function isMissing(error: unknown): boolean {
   return errorCode(error) === 'ENOENT'
