@@ -4,10 +4,8 @@
  * one is to be used. It knows nothing of registries, sends what it is given, and decodes nothing.
  */
 import type { LookupFunction } from 'node:net'
-import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls'
-import { Agent, type Dispatcher, Pool, ProxyAgent } from 'undici'
-import { limits } from '../config/limits.ts'
 import { version } from '../config/version.ts'
+import type { Dispatchers } from './dispatchers.ts'
 import type { Send, UpstreamRequest, UpstreamResponse } from './exchange.ts'
 import { networkError } from './network-error.ts'
 import type { Proxies } from './proxies.ts'
@@ -35,13 +33,10 @@ export interface Sender extends AsyncDisposable {
 
 export class Transport implements Sender {
   readonly #options: TransportOptions
-  readonly #secureContext: SecureContext | undefined
-  /** One for direct connections, under no name, and one for each proxy. */
-  readonly #dispatchers = new Map<string, Dispatcher>()
+  #dispatchers: Promise<Dispatchers> | undefined
 
   constructor(options: TransportOptions = {}) {
     this.#options = options
-    this.#secureContext = secureContextOf(options)
   }
 
   readonly send: Send = async (request) => await this.#request(request)
@@ -55,8 +50,10 @@ export class Transport implements Sender {
   }: UpstreamRequest): Promise<UpstreamResponse> {
     signal.throwIfAborted()
     const proxy = this.#options.proxies?.find(url)
+    this.#dispatchers ??= makeDispatchers(this.#options)
+    const dispatchers = await this.#dispatchers
     try {
-      const answer = await this.#dispatcher(proxy).request({
+      const answer = await dispatchers.get(proxy).request({
         origin: url.origin,
         path: url.pathname + url.search,
         method,
@@ -73,67 +70,14 @@ export class Transport implements Sender {
     }
   }
 
-  #dispatcher(proxy: URL | undefined): Dispatcher {
-    const key = proxy?.href ?? ''
-    const known = this.#dispatchers.get(key)
-    if (known !== undefined) return known
-    const dispatcher = proxy === undefined ? this.#direct() : this.#through(proxy)
-    this.#dispatchers.set(key, dispatcher)
-    return dispatcher
-  }
-
-  #direct(): Dispatcher {
-    const { lookup } = this.#options
-    const connect = { ...this.#tls(), ...(lookup !== undefined && { lookup }) }
-    return new Agent({ ...boundsOf(this.#options), connect })
-  }
-
-  /** A tunnel for https, a request in the absolute form for http (RFC 9112, 3.2.2). */
-  #through(proxy: URL): Dispatcher {
-    const bounds = boundsOf(this.#options)
-    return new ProxyAgent({
-      ...bounds,
-      uri: proxy.href,
-      requestTls: { ...this.#tls(), allowH2: false },
-      proxyTls: { allowH2: false },
-      // Each tunnel takes a connection for itself; a proxy has as long to open it as a server has.
-      clientFactory: (origin, options) =>
-        new Pool(origin, { ...options, headersTimeout: bounds.connectTimeout }),
-      factory: (origin, options: object) => new Pool(origin, { ...bounds, ...options }),
-    })
-  }
-
-  #tls() {
-    return {
-      rejectUnauthorized: this.#options.verifyCertificates ?? true,
-      ...(this.#secureContext !== undefined && { secureContext: this.#secureContext }),
-    }
-  }
-
   /** Cuts off what is still in flight. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all([...this.#dispatchers.values()].map((dispatcher) => dispatcher.destroy()))
+    const dispatchers = await this.#dispatchers
+    await dispatchers?.[Symbol.asyncDispose]()
   }
 }
 
-function boundsOf(options: TransportOptions) {
-  return {
-    allowH2: false,
-    connections: options.connectionsMax ?? limits.upstreamConnectionsMax,
-    maxOrigins: limits.upstreamOriginsMax,
-    maxHeaderSize: limits.headerBytesMax,
-    connectTimeout: 1000 * (options.connectSecondsMax ?? limits.upstreamConnectSecondsMax),
-    headersTimeout: 1000 * (options.headersSecondsMax ?? limits.upstreamHeadersSecondsMax),
-    bodyTimeout: 1000 * (options.bodyIdleSecondsMax ?? limits.upstreamBodyIdleSecondsMax),
-  }
-}
-
-/** One context for all connections: parsing the authorities takes longer than a handshake. */
-function secureContextOf(options: TransportOptions): SecureContext | undefined {
-  const { authorities = [], clientCertificate } = options
-  if (authorities.length === 0 && clientCertificate === undefined) return undefined
-  return createSecureContext({
-    ...(authorities.length > 0 && { ca: [...getCACertificates('default'), ...authorities] }),
-    ...clientCertificate,
-  })
+async function makeDispatchers(options: TransportOptions): Promise<Dispatchers> {
+  const { Dispatchers } = await import('./dispatchers.ts')
+  return new Dispatchers(options)
 }
