@@ -15,7 +15,7 @@ interface Check {
 
 const checks: readonly Check[] = [
   { name: 'format', command: [bin('oxfmt'), '--check', '.'] },
-  { name: 'lint', command: [bin('oxlint'), 'src', 'test', 'scripts'] },
+  { name: 'lint', command: [bin('oxlint'), 'src', 'test', 'scripts', 'bench'] },
   { name: 'types', command: [bin('tsc'), '--noEmit'] },
   {
     name: 'dead code',

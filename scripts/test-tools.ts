@@ -1,23 +1,24 @@
 // Builds the test tools that neither npm nor Debian carries (see `test/tools/go.mod`) once, into a
-// cache outside the checkout; stdout's last line is their directory, and `--print` only says it.
+// cache outside the checkout; stdout's last lines are their directories, and `--print` only says them.
 // `--packages` lists the Debian packages of the other tools, `--check` the versions of all of them.
 
 import { execFileSync, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, readFile, readdir, rename, rm, stat, utimes } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import {
   findGoVersion,
   findTool,
-  goBuildFlags,
   installHint,
   isInstallable,
+  moduleNames,
   testCacheDirectory,
   toolNames,
   tools,
   toolsBinDirectory,
-  toolsModuleDirectory,
+  toolsModules,
+  type ModuleName,
   type ToolName,
 } from '../test/support/tools.ts'
 
@@ -35,7 +36,7 @@ function compareVersions(a: string, b: string): number {
 }
 
 async function getGoVersion(): Promise<string> {
-  const goMod = await readFile(join(toolsModuleDirectory, 'go.mod'), 'utf8')
+  const goMod = await readFile(join(toolsModules.tools.directory, 'go.mod'), 'utf8')
   const needed = /^go (\S+)$/m.exec(goMod)?.[1] ?? '0'
   const line = findGoVersion()
   if (line === undefined) {
@@ -48,9 +49,10 @@ async function getGoVersion(): Promise<string> {
   return line
 }
 
-async function build(binDirectory: string): Promise<void> {
+async function build(module: ModuleName, binDirectory: string): Promise<void> {
+  const { directory, goBuildFlags } = toolsModules[module]
   const child = spawn('go', ['install', ...goBuildFlags, 'tool'], {
-    cwd: toolsModuleDirectory,
+    cwd: directory,
     env: { ...process.env, CGO_ENABLED: '0', GOBIN: binDirectory, GOWORK: 'off' },
     stdio: ['ignore', process.stderr, process.stderr],
   })
@@ -72,12 +74,12 @@ async function publish(from: string, to: string): Promise<void> {
 }
 
 /** Bounds the cache: removes older builds and builds that were abandoned half-way. */
-async function removeOldBuilds(inUse: string): Promise<void> {
-  const root = dirname(inUse)
+async function removeOldBuilds(inUse: readonly string[]): Promise<void> {
+  const root = testCacheDirectory()
   const builds: { path: string; mtimeMs: number }[] = []
   for (const name of await readdir(root)) {
     const path = join(root, name)
-    const isBuild = /^[0-9a-f]{16}$/.test(name) && name !== basename(inUse)
+    const isBuild = /^[0-9a-f]{16}$/.test(name) && !inUse.includes(path)
     if (!isBuild && !name.startsWith('building-')) continue
     const { mtimeMs } = await stat(path)
     if (isBuild) builds.push({ path, mtimeMs })
@@ -89,16 +91,17 @@ async function removeOldBuilds(inUse: string): Promise<void> {
     await rm(path, { recursive: true, force: true })
 }
 
-async function makeTools(): Promise<void> {
-  const binDirectory = toolsBinDirectory(await getGoVersion())
+/** @returns the directory of the build. */
+async function makeTools(module: ModuleName): Promise<string> {
+  const binDirectory = toolsBinDirectory(module, await getGoVersion())
   const directory = dirname(binDirectory)
   if (!existsSync(binDirectory)) {
     await mkdir(testCacheDirectory(), { recursive: true })
     const started = Date.now()
-    console.error('building the test tools (once; a few minutes on a small machine)')
+    console.error(`building the test tools: ${module} (once; minutes on a small machine)`)
     const temporary = await mkdtemp(join(testCacheDirectory(), 'building-'))
     try {
-      await build(join(temporary, 'bin'))
+      await build(module, join(temporary, 'bin'))
       await publish(temporary, directory)
     } finally {
       await rm(temporary, { recursive: true, force: true })
@@ -106,15 +109,13 @@ async function makeTools(): Promise<void> {
     console.error(`built the test tools in ${Math.round((Date.now() - started) / 1000)} s`)
   }
   await utimes(directory, new Date(), new Date())
-  await removeOldBuilds(directory)
-  console.log(binDirectory)
+  return directory
 }
 
 function listDebianPackages(): void {
-  for (const name of toolNames) {
-    const origin = tools[name]
-    if ('debian' in origin) console.log(origin.debian)
-  }
+  const origins = toolNames.map((name) => tools[name])
+  const packages = origins.flatMap((origin) => ('debian' in origin ? [origin.debian] : []))
+  for (const name of new Set(packages)) console.log(name)
 }
 
 /** What is installed, as the place that it comes from says it. */
@@ -137,23 +138,33 @@ function checkTools(): void {
   for (const name of toolNames) {
     const path = findTool(name)
     if (path !== undefined) {
-      console.log(`${name.padEnd(16)} ${findToolVersion(name, path).padEnd(36)} ${path}`)
+      console.log(`${name.padEnd(18)} ${findToolVersion(name, path).padEnd(36)} ${path}`)
     } else if (isInstallable(name)) {
-      console.error(`${name.padEnd(16)} MISSING; to get it: ${installHint(name)}`)
+      console.error(`${name.padEnd(18)} MISSING; to get it: ${installHint(name)}`)
       process.exitCode = 1
     } else {
-      console.log(`${name.padEnd(16)} not here; not required; to get it: ${installHint(name)}`)
+      console.log(`${name.padEnd(18)} not here; not required; to get it: ${installHint(name)}`)
     }
   }
+}
+
+async function printDirectories(): Promise<void> {
+  const goVersion = await getGoVersion()
+  for (const module of moduleNames) console.log(toolsBinDirectory(module, goVersion))
 }
 
 async function main(): Promise<void> {
   const flag = { type: 'boolean', default: false } as const
   const { values } = parseArgs({ options: { print: flag, packages: flag, check: flag } })
-  if (values.print) console.log(toolsBinDirectory(await getGoVersion()))
+  if (values.print) await printDirectories()
   else if (values.packages) listDebianPackages()
   else if (values.check) checkTools()
-  else await makeTools()
+  else {
+    const inUse: string[] = []
+    for (const module of moduleNames) inUse.push(await makeTools(module))
+    await removeOldBuilds(inUse)
+    await printDirectories()
+  }
 }
 
 try {

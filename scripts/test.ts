@@ -11,7 +11,7 @@ import { findTool, installHint, toolNames } from '../test/support/tools.ts'
 const root = resolve(import.meta.dirname, '..')
 
 /** The slowest first: the end of a run is then not one long test alone. */
-const folders = ['e2e', 'simulation', 'contract', 'protocol', 'unit', '']
+const folders = ['e2e', 'faults', 'simulation', 'contract', 'protocol', 'unit', '']
 
 function findTestFiles(paths: string[]): string[] {
   const wanted = paths.length === 0 ? [resolve(root, 'test')] : paths.map((path) => resolve(path))

@@ -1,12 +1,15 @@
 /**
  * The composition root: makes an App of a Config. The only file that names concrete drivers.
  */
+import { Admission } from './admission/admission.ts'
 import type { AccessSettings } from './auth/access.ts'
 import { Authenticator } from './auth/authenticator.ts'
 import { loadSigningKey } from './auth/signing-key.ts'
 import { toBlockList } from './config/address-range.ts'
 import type { Config } from './config/config.ts'
+import { makePolicy } from './config/image-policy.ts'
 import { limits } from './config/limits.ts'
+import { platformHere } from './config/platform.ts'
 import { version } from './config/version.ts'
 import type { LastReload } from './config/watch.ts'
 import { Cors } from './http/cors.ts'
@@ -17,24 +20,33 @@ import { Router } from './http/router.ts'
 import { openSqlite } from './metadata/sqlite.ts'
 import { SqlMetadataStore } from './metadata/sql-metadata-store.ts'
 import { Blobs } from './registry/blobs.ts'
+import { CacheUses } from './registry/cache-uses.ts'
+import { ContentLocks } from './registry/content-locks.ts'
+import { Eviction } from './registry/eviction.ts'
 import { Fills } from './registry/fills.ts'
 import { Health } from './registry/health.ts'
 import { Listings } from './registry/listings.ts'
 import { Manifests } from './registry/manifests.ts'
 import { Mounts } from './registry/mounts.ts'
 import type { BlobStore, Clock, MetadataStore, UploadStore } from './registry/ports.ts'
+import { makeProxyName } from './registry/proxy-chain.ts'
 import { Prefetch } from './registry/prefetch.ts'
 import { ProxiedListings } from './registry/proxied-listings.ts'
+import { PullCounts } from './registry/pull-counts.ts'
 import { PullThrough, type PullThroughSettings } from './registry/pull-through.ts'
+import { ContentRemoval } from './registry/remove-content.ts'
 import { StaleCopies } from './registry/stale-copies.ts'
 import { UploadExpiry } from './registry/upload-expiry.ts'
 import { Uploads } from './registry/uploads.ts'
+import { UpstreamReports } from './registry/upstream-report.ts'
 import { FilesystemBlobStore } from './storage/filesystem/blob-store.ts'
 import { DataDirectory } from './storage/filesystem/data-directory.ts'
 import { ReadBuffers } from './storage/filesystem/read-buffers.ts'
 import { FilesystemUploadStore } from './storage/filesystem/upload-store.ts'
 import type { Logger } from './telemetry/logger.ts'
 import { Metrics } from './telemetry/metrics.ts'
+import { amazonApi, EcrCredentials } from './upstream/ecr-credentials.ts'
+import { Proxies } from './upstream/proxies.ts'
 import { systemTimer } from './upstream/timer.ts'
 import { Upstreams } from './upstream/upstreams.ts'
 
@@ -42,6 +54,7 @@ interface Stores {
   readonly metadata: MetadataStore
   readonly blobs: BlobStore
   readonly uploads: UploadStore
+  readonly locks: ContentLocks
   readonly clock: Clock
 }
 
@@ -52,6 +65,8 @@ interface Parts {
   readonly authenticator: Authenticator
   readonly upstreams: Upstreams
   readonly pullThrough: PullThrough
+  readonly eviction: Eviction
+  readonly admission: Admission
   readonly health: Health
   readonly expiry: UploadExpiry
   /** Closes what was opened, last first. */
@@ -77,11 +92,17 @@ export class App {
     const buffers = new ReadBuffers({
       bytes: limits.readBufferBytes,
       pooledMax: limits.readBuffersPooledMax,
+      takenBytesMax: limits.readBuffersBytesMax,
+      bytesBeyond: limits.readBufferBeyondBytes,
     })
     const stores: Stores = {
       metadata: new SqlMetadataStore(databases, clock),
       blobs: new FilesystemBlobStore(layout, buffers),
-      uploads: new FilesystemUploadStore(layout, buffers, { writeBytes: limits.uploadWriteBytes }),
+      uploads: new FilesystemUploadStore(layout, buffers, {
+        writeBytes: limits.uploadWriteBytes,
+        gatheredBytesMax: limits.uploadGatheredBytesMax,
+      }),
+      locks: new ContentLocks(),
       clock,
     }
     const signing = await loadSigningKey(layout.root)
@@ -90,10 +111,20 @@ export class App {
       { clock, signingKey: signing.key },
       accessSettings(config),
     )
-    const upstreams = resources.use(
-      new Upstreams(config.registryProxies, { timer: systemTimer, log }),
-    )
-    const foundation = { config, log, reloads, stores, authenticator, upstreams, resources }
+    const proxyName = makeProxyName()
+    const counts = new PullCounts({ hostsMax: limits.upstreamsCountedMax })
+    const upstreams = resources.use(makeUpstreams(config, log, { proxyName, counts }))
+    const foundation = {
+      config,
+      log,
+      reloads,
+      stores,
+      authenticator,
+      upstreams,
+      counts,
+      proxyName,
+      resources,
+    }
     const served = await serve(foundation)
     return new App({ ...served, authenticator, upstreams, resources: resources.move() })
   }
@@ -101,6 +132,8 @@ export class App {
   /** Puts in force what can change while the program runs. */
   reload(config: Config): void {
     const { listener, dispatcher, authenticator, upstreams, pullThrough, expiry } = this.#parts
+    const { eviction } = this.#parts
+    const policy = makePolicy(config)
     if (config.tls !== undefined) {
       listener.setCertificate({ cert: config.tls.cert, key: config.tls.key.reveal() })
     }
@@ -108,6 +141,8 @@ export class App {
     authenticator.reload(accessSettings(config))
     upstreams.reload(config.registryProxies)
     pullThrough.reload(pullThroughSettings(config))
+    eviction.setMaxBytes(config.registryProxies.maxSizeBytes)
+    this.#parts.admission.reload(policy)
     expiry.setIdleSeconds(config.uploadIdleSeconds)
   }
 
@@ -117,6 +152,19 @@ export class App {
     await this.#parts.listener.close(graceSeconds)
     await this.#parts.resources.disposeAsync()
   }
+}
+
+function makeUpstreams(
+  config: Config,
+  log: Logger,
+  parts: { readonly proxyName: string; readonly counts: PullCounts },
+): Upstreams {
+  const proxies = new Proxies(process.env)
+  const shown = proxies.describe()
+  if (shown !== undefined) log.info(shown, 'other registries are asked through a proxy')
+  const timer = systemTimer
+  const ecr = new EcrCredentials(amazonApi({ environment: process.env, proxies }), timer, log)
+  return new Upstreams(config.registryProxies, { ...parts, timer, log, proxies, ecr })
 }
 
 /** Whoever reloads the configuration says how it went. */
@@ -131,6 +179,8 @@ interface Foundation {
   readonly stores: Stores
   readonly authenticator: Authenticator
   readonly upstreams: Upstreams
+  readonly proxyName: string
+  readonly counts: PullCounts
   /** Closes what is opened on the way. */
   readonly resources: AsyncDisposableStack
 }
@@ -138,26 +188,36 @@ interface Foundation {
 async function serve(
   foundation: Foundation,
 ): Promise<Omit<Parts, 'authenticator' | 'upstreams' | 'resources'>> {
-  const { config, log, reloads, stores, authenticator, resources } = foundation
+  const { config, log, reloads, stores, authenticator, upstreams, counts, resources } = foundation
   const { metadata, clock } = stores
   const uploads = new Uploads(stores, { digestersMax: limits.uploadDigestersMax })
   const leftovers = await uploads.removeLeftovers()
   if (leftovers > 0) log.info({ leftovers }, 'removed what an interrupted run left behind')
-  const metrics = new Metrics({
-    version,
-    countContent: () => metadata.countContent(),
-    countHoldsSeconds: limits.contentCountHoldsSeconds,
-    lastReload: () => reloads.lastReload,
-    upstreamStates: () => foundation.upstreams.states(),
-    upstreamLabelsMax: limits.upstreamLabelsMax,
-  })
-  const health = new Health(stores, { holdsSeconds: limits.readinessHoldsSeconds })
   const manifests = new Manifests(stores, {
     referencesMax: limits.manifestReferencesMax,
     cacheEntriesMax: limits.manifestCacheEntriesMax,
     cacheBytesMax: limits.manifestCacheBytesMax,
   })
-  const { pullThrough, proxiedListings } = makePullThrough(foundation, manifests)
+  const cache = startCache(foundation, manifests)
+  const { eviction } = cache
+  const metrics = new Metrics({
+    version,
+    countContent: () => metadata.countContent(),
+    countHoldsSeconds: limits.contentCountHoldsSeconds,
+    lastReload: () => reloads.lastReload,
+    upstreamStates: () =>
+      upstreams.states().map((state) => ({ ...state, host: counts.labelOf(state.host) })),
+    upstreamCounts: () => counts.all,
+    measureCache: () => metadata.measureCache(),
+    cacheMaxBytes: () => eviction.maxBytes,
+    evicted: () => eviction.totals,
+  })
+  const health = new Health(stores, { holdsSeconds: limits.readinessHoldsSeconds })
+  const { pullThrough, proxiedListings } = makePullThrough(foundation, manifests, cache)
+  const admission = new Admission(makePolicy(config), {
+    imagesMax: limits.reviewImagesMax,
+    groupsMax: limits.reviewGroupsMax,
+  })
   const verbs = {
     blobs: new Blobs(stores),
     uploads,
@@ -165,6 +225,9 @@ async function serve(
     manifests,
     pullThrough,
     proxiedListings,
+    admission,
+    pullCounts: counts,
+    upstreamReports: new UpstreamReports({ upstreams, counts, clock, platform: platformHere }),
     listings: new Listings(metadata, { referrersBytesMax: limits.referrersPageBytesMax }),
     health,
     authenticator,
@@ -172,7 +235,7 @@ async function serve(
   }
   const router = new Router(routeTable(verbs, version))
   const dispatcher = new Dispatcher(
-    { router, authenticator, metrics, log },
+    { router, authenticator, metrics, log, proxyName: foundation.proxyName },
     dispatcherSettings(config),
   )
   const { listener, address } = await listen(config, dispatcher, log)
@@ -181,21 +244,55 @@ async function serve(
     perRunMax: limits.uploadsExpiredPerRunMax,
   })
   resources.use(expiry)
-  return { address, listener, dispatcher, pullThrough, health, expiry }
+  return { address, listener, dispatcher, pullThrough, eviction, admission, health, expiry }
+}
+
+interface Cache {
+  readonly uses: CacheUses
+  readonly eviction: Eviction
+}
+
+function startCache(foundation: Foundation, manifests: Manifests): Cache {
+  const { config, log, stores, resources } = foundation
+  const uses = new CacheUses(
+    { ...stores, log },
+    {
+      flushSeconds: limits.cacheUsesFlushSeconds,
+      gatheredMax: limits.cacheUsesGatheredMax,
+      perWriteMax: limits.cacheUsesPerWriteMax,
+    },
+  )
+  resources.use(uses)
+  const removal = new ContentRemoval(stores, { atOnceMax: limits.contentRemovedAtOnceMax })
+  const eviction = new Eviction(
+    { ...stores, removal, uses, manifests, log },
+    {
+      highWatermark: limits.cacheHighWatermark,
+      lowWatermark: limits.cacheLowWatermark,
+      perStepMax: limits.cacheEvictedPerStepMax,
+      retrySeconds: limits.cacheEvictionRetrySeconds,
+      measurementHoldsSeconds: limits.cacheMeasurementHoldsSeconds,
+    },
+  )
+  resources.use(eviction)
+  eviction.setMaxBytes(config.registryProxies.maxSizeBytes)
+  return { uses, eviction }
 }
 
 function makePullThrough(
   foundation: Foundation,
   manifests: Manifests,
+  { uses, eviction }: Cache,
 ): { pullThrough: PullThrough; proxiedListings: ProxiedListings } {
   const { config, log, stores, upstreams, resources } = foundation
   const fills = resources.use(
     new Fills(
-      { ...stores, log },
+      { ...stores, room: eviction, log },
       {
         heldBackBytes: limits.fillHeldBackBytes,
         fruitlessTriesMax: limits.fillFruitlessTriesMax,
         retryDelaySeconds: limits.fillRetryDelaySeconds,
+        tooLargeRememberedMax: limits.tooLargeBlobsRememberedMax,
       },
     ),
   )
@@ -206,7 +303,8 @@ function makePullThrough(
     ),
   )
   const staleCopies = new StaleCopies({ rememberedMax: limits.pullsRememberedMax })
-  const parts = { ...stores, upstream: upstreams, manifests, fills, prefetch, staleCopies }
+  const common = { ...stores, upstream: upstreams, manifests, fills, prefetch, staleCopies }
+  const parts = { ...common, uses, room: eviction }
   return {
     pullThrough: new PullThrough(parts, pullThroughSettings(config)),
     proxiedListings: new ProxiedListings(parts, { referrersMax: limits.referrersPageEntriesMax }),

@@ -127,7 +127,10 @@ describe('documents', () => {
       countHoldsSeconds: 60,
       lastReload: () => ({ at: 0, ok: true }),
       upstreamStates: () => [],
-      upstreamLabelsMax: 1,
+      upstreamCounts: () => [],
+      measureCache: () => Promise.resolve(0),
+      cacheMaxBytes: () => undefined,
+      evicted: () => ({ manifests: 0, bytes: 0 }),
     })
     const text = await metrics.render()
     const served = [...text.matchAll(/^# TYPE (trow_\w+) (\w+)$/gm)].map(
@@ -138,6 +141,29 @@ describe('documents', () => {
     assert.deepEqual(
       rows.map(({ code, cells }) => `${code} ${cells[0]}`).toSorted(),
       served.toSorted(),
+    )
+  })
+
+  test('docs/security.md names limits that there are', () => {
+    const named = [...read('docs/security.md').matchAll(/`([a-z][a-z0-9]*(?:[A-Z][a-z0-9]*)+)`/g)]
+    assert.ok(named.length > 30)
+    assertNone(
+      named.map(([, name = '']) => name).filter((name) => !Object.hasOwn(limits, name)),
+      'no limit has this name',
+    )
+  })
+
+  test('docs/security.md names tests that there are, by file and title', () => {
+    const text = read('docs/security.md')
+    const shown = [...text.matchAll(/`(test\/[^`]+)` "([^"]+)"/g)]
+    const paths = [...text.matchAll(/`(test\/[^`]+)`/g)]
+    assert.ok(shown.length > 40)
+    assert.equal(shown.length, paths.length, 'a test without its title')
+    assertNone(
+      shown
+        .filter(([, path = '', title = '']) => !files.includes(path) || !read(path).includes(title))
+        .map(([whole]) => whole),
+      'no such test',
     )
   })
 

@@ -3,6 +3,9 @@
  * file with a note of where each setting comes from. Secrets are not in it.
  */
 import { Document, isMap, isScalar, isSeq, type YAMLMap, type YAMLSeq } from 'yaml'
+import type { PolicySettings } from '../admission/policy-settings.ts'
+import type { ImageRule } from '../admission/rule.ts'
+import type { RuleLists } from '../admission/rule-set.ts'
 import type { RegistryProxy, User } from '../config/config.ts'
 import { formatDuration } from '../config/duration.ts'
 import { formatHostPort } from '../config/host-port.ts'
@@ -58,7 +61,7 @@ function settingsOf(loaded: LoadedConfig): object {
     uploads: { idle_timeout: formatDuration(config.uploadIdleSeconds) },
     shutdown_grace: formatDuration(config.shutdownGraceSeconds),
     registry_proxies: proxiesOf(loaded),
-    ...(imageValidation && { image_validation: imageValidation }),
+    ...(imageValidation && { image_validation: policyOf(imageValidation) }),
   }
 }
 
@@ -78,6 +81,35 @@ function proxiesOf(loaded: LoadedConfig): object {
   }
 }
 
+function policyOf(policy: PolicySettings): object {
+  const { requireDigest, validateWorkloads, enforceAtPull, namespaces, exempt } = policy
+  const { serviceAccounts, ...exemptions } = exempt
+  return {
+    default: policy.default,
+    ...listsOf(policy),
+    mode: policy.mode,
+    require_digest: requireDigest,
+    validate_workloads: validateWorkloads,
+    enforce_at_pull: enforceAtPull,
+    namespaces: namespaces.map((entry) => ({
+      names: entry.names,
+      inherit: entry.inherit,
+      ...(entry.default && { default: entry.default }),
+      ...(entry.mode && { mode: entry.mode }),
+      ...(entry.requireDigest !== undefined && { require_digest: entry.requireDigest }),
+      ...(entry.validateWorkloads && { validate_workloads: entry.validateWorkloads }),
+      ...listsOf(entry),
+    })),
+    exempt: { ...exemptions, service_accounts: serviceAccounts },
+  }
+}
+
+/** A rule without more to it is a line of text. */
+function listsOf({ allow, deny }: RuleLists): object {
+  const written = (rule: ImageRule) => (rule.message === undefined ? rule.image : rule)
+  return { allow: allow.map(written), deny: deny.map(written) }
+}
+
 function registryOf(registry: RegistryProxy, path: KeyPath, loaded: LoadedConfig): object {
   const { pathPrefix, connectTimeoutSeconds, headersTimeoutSeconds } = registry
   const { maxConnections, requestsPerSecond } = registry
@@ -89,6 +121,7 @@ function registryOf(registry: RegistryProxy, path: KeyPath, loaded: LoadedConfig
     skip_verify: registry.skipVerify,
     ...files(['ca_file', 'client_cert_file', 'client_key_file'], path, loaded),
     endpoints: registry.endpoints,
+    ...(registry.authHosts && { auth_hosts: registry.authHosts }),
     ...(connectTimeoutSeconds && { connect_timeout: formatDuration(connectTimeoutSeconds) }),
     ...(headersTimeoutSeconds && { headers_timeout: formatDuration(headersTimeoutSeconds) }),
     ...(maxConnections && { max_connections: maxConnections }),

@@ -40,3 +40,20 @@ export async function* inBatches<T>(
   }
   if (batch.length > 0) yield batch
 }
+
+/** Does `work` with each item, up to `concurrency` at a time. The first failure is the last start. */
+export async function forEachOf<T>(
+  items: Iterable<T>,
+  concurrency: number,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  const queue = items[Symbol.iterator]()
+  const failures: unknown[] = []
+  const takeTurns = async (): Promise<void> => {
+    for (let next = queue.next(); !next.done && failures.length === 0; next = queue.next()) {
+      await work(next.value).catch((error: unknown) => failures.push(error))
+    }
+  }
+  await Promise.all(Array.from({ length: concurrency }, takeTurns))
+  if (failures.length > 0) throw failures[0]
+}

@@ -33,3 +33,15 @@ export function formatCount(count: number, noun: string): string {
 export function pluralOf(noun: string): string {
   return noun.endsWith('y') ? `${noun.slice(0, -1)}ies` : `${noun}s`
 }
+
+/** In the largest unit of which there are two: `8 s`, `90 min`, `6 h`. */
+export function formatSeconds(seconds: number): string {
+  const [length, unit] = durations.find(([length]) => seconds >= 2 * length) ?? [1, 's']
+  return `${Math.round(seconds / length)} ${unit}`
+}
+
+const durations = [
+  [86_400, 'd'],
+  [3_600, 'h'],
+  [60, 'min'],
+] as const

@@ -33,8 +33,12 @@ export function choosePlatform(children: readonly Descriptor[], wanted: Platform
   )
 }
 
-export function notForPlatform(available: readonly Platform[], wanted: Platform): StartError {
+export function notForPlatform(
+  available: readonly Platform[],
+  ...wanted: readonly Platform[]
+): StartError {
   const names = available.filter(({ os }) => os !== 'unknown').map(formatPlatform)
   const offer = names.length === 0 ? 'it names none' : `there is ${names.join(', ')}`
-  return new StartError(`there is no image for ${formatPlatform(wanted)}; ${offer}`)
+  const missing = wanted.map(formatPlatform).join(' or ')
+  return new StartError(`there is no image for ${missing}; ${offer}`)
 }

@@ -11,8 +11,11 @@ import { check } from './check.ts'
 import type { Host } from './host.ts'
 import { inspectCommand } from './inspect.ts'
 import { lsCommand } from './ls.ts'
+import { policyCommand } from './policy.ts'
 import { serve, type StartApp } from './serve.ts'
 import { addSettingOptions, readFlags } from './setting-options.ts'
+import { upstreamsCommand } from './upstreams.ts'
+import { warmCommand } from './warm.ts'
 
 /**
  * @param args the command line without interpreter and script
@@ -56,8 +59,16 @@ function makeProgram(host: Host, startApp: StartApp): Command {
     .action(async (_: unknown, command: Command) => {
       await check({ flags: readFlags(command), environment: host.environment }, host)
     })
-  for (const command of [lsCommand(), inspectCommand()]) {
+  const commands = [
+    lsCommand(),
+    inspectCommand(),
+    warmCommand(host),
+    upstreamsCommand(),
+    policyCommand(host),
+  ]
+  for (const command of commands) {
     program.addCommand(command.copyInheritedSettings(program))
+    for (const inner of command.commands) inner.copyInheritedSettings(program)
   }
   return program
 }

@@ -4,8 +4,8 @@
  */
 import type { Terminal } from './terminal.ts'
 
-const quietMs = 1_000
-const redrawMs = 100
+export const quietMs = 1_000
+export const redrawMs = 100
 const barWidth = 24
 
 export class Progress implements Disposable {
@@ -58,9 +58,11 @@ export class Progress implements Disposable {
   }
 
   #text(): string {
-    const share = this.#total === 0 ? 0 : this.#done / this.#total
-    const filled = Math.round(share * barWidth)
-    const bar = '='.repeat(filled).padEnd(barWidth)
-    return `[${bar}] ${this.#done}/${this.#total} ${this.#noun}`
+    return `${barOf(this.#done, this.#total)} ${this.#done}/${this.#total} ${this.#noun}`
   }
+}
+
+export function barOf(done: number, total: number): string {
+  const share = total === 0 ? 0 : Math.min(done / total, 1)
+  return `[${'='.repeat(Math.round(share * barWidth)).padEnd(barWidth)}]`
 }

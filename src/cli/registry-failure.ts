@@ -40,6 +40,8 @@ function advice(error: UpstreamError, flags: RegistryFlags): string {
     case 'address':
     case 'suspended':
     case 'offline':
+    case 'login':
+    case 'loop':
       return ''
   }
 }

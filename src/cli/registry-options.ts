@@ -9,13 +9,15 @@ import type { Command } from 'commander'
 import { FileReader } from '../config/file-reader.ts'
 import { limits } from '../config/limits.ts'
 import { StartError } from '../lib/start-error.ts'
-import { RegistryClient } from '../upstream/client.ts'
+import { RegistryClient, type RegistryClientOptions } from '../upstream/client.ts'
 import { type Credentials, PasswordCredentials } from '../upstream/credentials.ts'
 import { isLoopbackHost, type Scheme } from '../upstream/endpoint.ts'
 import { findCredentials } from '../upstream/find-credentials.ts'
-import { Transport } from '../upstream/transport.ts'
+import { Proxies } from '../upstream/proxies.ts'
+import { Transport, type TransportOptions } from '../upstream/transport.ts'
 import type { RegistryPlace } from './registry-place.ts'
 import type { Terminal } from './terminal.ts'
+import { TrowClient } from './trow-client.ts'
 import { usageError } from './usage-error.ts'
 
 const filePrefix = 'file://'
@@ -44,15 +46,53 @@ export async function openRegistry(
   terminal: Terminal,
   signal: AbortSignal,
 ): Promise<RegistryClient> {
+  return new RegistryClient(await connectionTo(place, flags, terminal, { signal }))
+}
+
+/**
+ * @param connectionsMax how many requests there may be at a time.
+ * @throws as `openRegistry`.
+ */
+export async function openTrow(
+  place: RegistryPlace,
+  flags: RegistryFlags,
+  terminal: Terminal,
+  { signal, connectionsMax }: { readonly signal: AbortSignal; readonly connectionsMax: number },
+): Promise<TrowClient> {
+  // It may have to wait for an upstream first, and for a transfer to be resumed.
+  const transport = {
+    connectionsMax,
+    headersSecondsMax: limits.trowHeadersSecondsMax,
+    bodyIdleSecondsMax: limits.trowBodyIdleSecondsMax,
+  }
+  return new TrowClient(await connectionTo(place, flags, terminal, { signal, transport }))
+}
+
+interface ConnectionOptions {
+  readonly signal: AbortSignal
+  readonly transport?: TransportOptions
+}
+
+async function connectionTo(
+  place: RegistryPlace,
+  flags: RegistryFlags,
+  terminal: Terminal,
+  { signal, transport = {} }: ConnectionOptions,
+): Promise<RegistryClientOptions> {
   const credentials = await chooseCredentials(place, flags, terminal, signal)
   const schemes = chooseSchemes(place, flags)
   const authorities = schemes.includes('https') ? await readAuthorities(flags) : []
-  return new RegistryClient({
+  return {
     registry: place.registry,
-    transport: new Transport({ authorities, verifyCertificates: !flags.insecure }),
+    transport: new Transport({
+      ...transport,
+      authorities,
+      verifyCertificates: !flags.insecure,
+      proxies: new Proxies(terminal.environment),
+    }),
     schemes,
     credentials,
-  })
+  }
 }
 
 /** As other clients do, plain HTTP goes without saying on this machine itself. */

@@ -1,6 +1,5 @@
 /**
- * Where `trow ls` and `trow inspect` look: `[SCHEME://]REGISTRY[/REPOSITORY]` and
- * `[SCHEME://]REFERENCE`. A scheme is no part of either, but people copy addresses from browsers.
+ * Where the commands look: `[SCHEME://]REGISTRY[/REPOSITORY]` and `[SCHEME://]REFERENCE`. A scheme is no part of either, but people copy addresses from browsers.
  */
 import { OciError } from '../oci/errors.ts'
 import {
@@ -34,6 +33,16 @@ export function parsePlace(text: string): RegistryPlace {
     if (repositoryText === '') return { registry, ...scheme }
     return { registry, repository: parseRepositoryIn(registry, repositoryText), ...scheme }
   })
+}
+
+/** Where a Trow is found that runs on this machine as it does by default. */
+export const trowPlaceDefault = '127.0.0.1:8000'
+
+/** A Trow: all of it, no repository. */
+export function parseTrowPlace(text: string): RegistryPlace {
+  const { repository, ...place } = parsePlace(text)
+  if (repository === undefined) return place
+  throw usageError(`${text} is more than a registry; write ${place.registry}`)
 }
 
 export function parseImagePlace(text: string): RegistryPlace & { readonly image: ImageReference } {

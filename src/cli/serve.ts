@@ -34,7 +34,7 @@ export async function serve(sources: ConfigSources, host: Host, startApp: StartA
     host.write('Dry run, exiting.\n')
     return
   }
-  const log = createLogger({
+  const log = await createLogger({
     level: config.logLevel,
     format: config.logFormat,
     isTerminal: host.isTerminal,

@@ -2,7 +2,13 @@
 import { type Command, Option } from 'commander'
 import { formatPath } from '../config/layer.ts'
 import { schemaKeys } from '../config/schema-keys.ts'
-import { environmentName, longFlag, type Setting, settings } from '../config/settings.ts'
+import {
+  configurationGroup,
+  environmentName,
+  longFlag,
+  type Setting,
+  settings,
+} from '../config/settings.ts'
 import type { FlagValues } from '../config/sources.ts'
 
 /** @param except long flags that the command does not have */
@@ -13,8 +19,23 @@ export function addSettingOptions(command: Command, except: readonly string[] = 
   return command
 }
 
-export function readFlags(command: Command): FlagValues {
-  const values = command.options.map((option): [string, unknown] => [
+/** The options that say where the configuration is, for commands that only look at a part of it. */
+export function addConfigOptions(command: Command): Command {
+  for (const setting of settings as readonly Setting[]) {
+    const { short: _, ...long } = setting
+    if (setting.group === configurationGroup && longFlag(setting) !== '--dry-run') {
+      command.addOption(makeOption(setting))
+    }
+    // Names of the registry are part of what a policy means; `-n` is the namespace here.
+    if (longFlag(setting) === '--hostname') command.addOption(makeOption(long))
+  }
+  return command
+}
+
+/** @param except long flags that are the command's own, and no settings. */
+export function readFlags(command: Command, except: readonly string[] = []): FlagValues {
+  const options = command.options.filter(({ long }) => !except.includes(long ?? ''))
+  const values = options.map((option): [string, unknown] => [
     option.long ?? '',
     command.getOptionValue(option.attributeName()),
   ])

@@ -2,8 +2,11 @@
  * What `trow serve` says before its log begins: plain lines whose wording people and scripts that
  * run Trow today know.
  */
-import type { Config, ImageValidation, RegistryProxies } from '../config/config.ts'
+import type { PolicySettings } from '../admission/policy-settings.ts'
+import type { ImageRule } from '../admission/rule.ts'
+import type { Config, RegistryProxies } from '../config/config.ts'
 import { formatHostPort } from '../config/host-port.ts'
+import { limits } from '../config/limits.ts'
 import { version } from '../config/version.ts'
 
 export function startUpLines(config: Config): string[] {
@@ -21,14 +24,27 @@ function hostnameLine([first, ...others]: Config['hostnames']): string {
   return `Hostname of this registry: ${quoted(first)}${also}`
 }
 
-function imageValidationLines(validation: ImageValidation | undefined): string[] {
-  if (validation === undefined) return ['Image validation webhook not configured']
+function imageValidationLines(policy: PolicySettings | undefined): string[] {
+  if (policy === undefined) return ['Image validation webhook not configured']
   return [
     'Image validation webhook configured:',
-    `  Default action: ${validation.default}`,
-    `  Allowed prefixes: [${validation.allow.map(quoted).join(', ')}]`,
-    `  Denied prefixes: [${validation.deny.map(quoted).join(', ')}]`,
+    `  Default action: ${policy.default}`,
+    `  Allowed prefixes: [${ruleList(policy.allow)}]`,
+    `  Denied prefixes: [${ruleList(policy.deny)}]`,
+    ...(policy.mode === 'enforce' ? [] : [`  Mode: ${policy.mode}`]),
+    ...(policy.requireDigest ? ['  Digests required'] : []),
+    ...(policy.enforceAtPull ? ['  Enforced at pull'] : []),
+    ...policy.namespaces.map(
+      ({ names }) => `  Namespaces with rules of their own: ${names.join(', ')}`,
+    ),
   ]
+}
+
+/** The whole of a list is in the configuration; `trow policy explain` shows how it is understood. */
+function ruleList(rules: readonly ImageRule[]): string {
+  const shown = rules.slice(0, limits.startUpRulesShownMax).map(({ image }) => quoted(image))
+  const rest = rules.length - shown.length
+  return [...shown, ...(rest > 0 ? [`and ${rest} more`] : [])].join(', ')
 }
 
 function registryProxyLines({ registries, offline }: RegistryProxies): string[] {

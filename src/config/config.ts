@@ -2,6 +2,7 @@
  * The configuration as the program uses it: read, checked, complete and never changed. A reload makes
  * a new one, in which what cannot change while the program runs is as it was.
  */
+import type { PolicySettings } from '../admission/policy-settings.ts'
 import type { RegistryHost } from '../oci/image-reference.ts'
 import type { AddressRange } from './address-range.ts'
 import { type BindAddress, formatHostPort } from './host-port.ts'
@@ -41,6 +42,8 @@ export interface RegistryProxy {
   readonly clientCertificate?: { readonly cert: string; readonly key: Secret }
   /** Hosts that are asked instead of `host`, in this order; empty for `host` alone. */
   readonly endpoints: readonly RegistryHost[]
+  /** `HOST[:PORT]`: token services on other sites that may have the login. */
+  readonly authHosts?: readonly string[]
   readonly connectTimeoutSeconds?: number
   readonly headersTimeoutSeconds?: number
   readonly maxConnections?: number
@@ -61,12 +64,6 @@ export interface RegistryProxies {
   readonly registries: readonly RegistryProxy[]
 }
 
-export interface ImageValidation {
-  readonly default: 'Allow' | 'Deny'
-  readonly allow: readonly string[]
-  readonly deny: readonly string[]
-}
-
 export interface Config {
   readonly bind: BindAddress
   readonly dataDir: string
@@ -82,7 +79,8 @@ export interface Config {
   readonly uploadIdleSeconds: number
   readonly shutdownGraceSeconds: number
   readonly registryProxies: RegistryProxies
-  readonly imageValidation?: ImageValidation
+  /** Which images may run. */
+  readonly imageValidation?: PolicySettings
   /** Every file it was made from: a change of one calls for a reload. */
   readonly files: readonly string[]
 }

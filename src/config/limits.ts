@@ -36,12 +36,18 @@ export const limits = {
   uploadDigestersMax: 1_024,
   /** Bytes gathered before one write to the staged file. */
   uploadWriteBytes: 512 * KiB,
+  /** Such bytes of all uploads together; beyond it they are written as they come. */
+  uploadGatheredBytesMax: 32 * MiB,
 
   // -- reading
   /** Two buffers of this size per response: 2.3 s CPU for 5 GiB, 64 KiB chunks took 6.6 s. */
   readBufferBytes: 1 * MiB,
   /** Idle read buffers kept for the next response. */
   readBuffersPooledMax: 32,
+  /** Of all buffers in use; a slow client holds its two for as long as it likes. */
+  readBuffersBytesMax: 64 * MiB,
+  /** What a response reads with beyond that: slower for it, but two thousand take only 125 MiB. */
+  readBufferBeyondBytes: 32 * KiB,
   /** Ranges of one request; more are answered with the whole blob (RFC 9110, 14.2). */
   rangesPerRequestMax: 16,
   /** Bytes of manifests kept in memory for the hot read path. */
@@ -60,10 +66,35 @@ export const limits = {
   prefetchTransfersMax: 4,
   /** Layers that wait for that; hundreds of images are being pulled when there are more. */
   prefetchWaitingMax: 2_000,
-  /** Upstreams with metrics of their own; the others are counted together. */
-  upstreamLabelsMax: 100,
+  /** Shares of `max_size`: eviction begins above the first, and ends at the second. */
+  cacheHighWatermark: 0.95,
+  cacheLowWatermark: 0.85,
+  /** Manifests and blobs evicted in one transaction: 0.6 ms each, in which nobody else is served. */
+  cacheEvictedPerStepMax: 25,
+  /** Files that are removed at once; whoever stores one of the same waits for all of them. */
+  contentRemovedAtOnceMax: 50,
+  /** After a disk or a database failed, eviction is not tried again for so long. */
+  cacheEvictionRetrySeconds: 10,
+  /** How long the size of the cache is counted on from one measurement: 4 s for a million blobs. */
+  cacheMeasurementHoldsSeconds: 600,
+  /** How much of the order in which images were used a crash may forget. */
+  cacheUsesFlushSeconds: 10,
+  cacheUsesGatheredMax: 10_000,
+  cacheUsesPerWriteMax: 200,
+  /** Blobs larger than `max_size`, so that each is logged once. */
+  tooLargeBlobsRememberedMax: 1_000,
+  /** Unlisted upstreams that are counted by name; the others are counted together. */
+  upstreamsCountedMax: 100,
+  /** Registries like this one that a request came through; a chain of three is rare already. */
+  viaHopsMax: 8,
+  /** Proxies of any kind; one that names itself anew each time is in a loop as well. */
+  viaEntriesMax: 32,
   /** Tags whose last check, and refusals whose reason, are remembered. */
   pullsRememberedMax: 10_000,
+
+  // -- database
+  /** How long a lock of another program is waited for; requests that only read go on meanwhile. */
+  databaseBusySecondsMax: 5,
 
   // -- HTTP
   /** Request line and headers together; 64 tags of 128 characters fit. */
@@ -74,6 +105,8 @@ export const limits = {
   /** Longer than the 60 s of common load balancers, so that they close first. */
   keepAliveSecondsMax: 75,
   connectionsMax: 10_000,
+  /** Requests of one connection that wait for the answer to the one before; registry clients send none ahead. */
+  requestsAheadMax: 64,
   /** An unwanted request body up to this is read to its end, and the connection goes on. */
   discardedBodyBytesMax: 1 * MiB,
   /** So much of a longer one is read, so that a client that sends first and reads then is answered. */
@@ -115,6 +148,28 @@ export const limits = {
   refreshTokenTtlSeconds: 30 * 24 * 3600,
   /** How long a browser may go on without asking for the CORS rules again; none waits longer. */
   corsMaxAgeSeconds: 86_400,
+
+  // -- admission
+  /** An object of etcd has 1.5 MiB at most; an update carries it twice. Padding must be no way by. */
+  reviewBytesMax: 8 * MiB,
+  /** What the API server waits when the webhook's configuration does not say, and at most. */
+  reviewSecondsDefault: 10,
+  reviewSecondsMax: 30,
+  /** Containers, or volumes, of one pod; real ones have a few dozen. */
+  reviewImagesMax: 1_000,
+  reviewGroupsMax: 1_000,
+  /** Refused images of one review that its log line names. */
+  reviewImagesLoggedMax: 50,
+  /** An image reference has 1024 characters at most. */
+  ruleLengthMax: 1_024,
+  /** The API server cuts warnings at 256 characters. */
+  ruleMessageLengthMax: 200,
+  /** Rules of each list that the lines at start show; the others are counted. */
+  startUpRulesShownMax: 100,
+  /** The API server's parser of CEL takes 100,000 characters an expression. */
+  exportedPolicyLengthMax: 100_000,
+  /** Looked through one by one for each review. */
+  policyNamespacesMax: 1_000,
 
   // -- configuration
   configFileBytesMax: 4 * MiB,
@@ -184,6 +239,29 @@ export const limits = {
   listImagesCachedMax: 1_000,
   inspectDepthMax: 8,
   inspectManifestsMax: 10_000,
+  /** How long a Trow may take to begin an answer: as long as two time-outs for its upstream can be. */
+  trowHeadersSecondsMax: 600,
+  /** Before Trow itself ends a connection on which nothing moves. */
+  trowBodyIdleSecondsMax: 100,
+  /** `trow warm`: what is read to find images; the pods of a large cluster take some 50 MB. */
+  warmInputBytesMax: 256 * MiB,
+  warmImagesMax: 20_000,
+  warmJobsDefault: 4,
+  warmJobsMax: 32,
+  /** Blobs of one image at a time: what containerd does, too. */
+  warmBlobsAtOnce: 3,
+  /** Between two bytes by which a blob is followed: some seconds, at the speed of most lines. */
+  warmStepBytes: 16 * MiB,
+  /** Waits for one such byte, as long as an idle connection each. */
+  warmByteTriesMax: 10,
+  /** From the last byte of a blob until it is on Trow's disk. */
+  warmKeptSecondsMax: 600,
+  warmKeptPollMsMin: 20,
+  warmKeptPollMsMax: 2_000,
+  /** Blobs that images share, so that each is looked at once. */
+  warmBlobsRememberedMax: 100_000,
+  /** Bars on a terminal, which may have few lines. */
+  progressLinesMax: 10,
   /** Registries that connections are kept for; the one that was asked longest ago makes room. */
   upstreamClientsMax: 256,
   /** For a client that waits: containerd gives up after 30 s, so headers are here well before. */
@@ -205,6 +283,15 @@ export const limits = {
   /** Refused logins in a row before a pause; registries lock accounts after a few more. */
   upstreamLoginRefusalsMax: 3,
   upstreamLoginPauseSeconds: 60,
+  /** Regions of ECR that logins are kept for. */
+  ecrLoginsMax: 64,
+  /** A password this new that is refused is not replaced: what it may not see, no other one may. */
+  ecrRefusalSecondsMin: 60,
+  /** When there are no AWS credentials: looking for them takes seconds, and each pull would. */
+  ecrFailureHoldsSeconds: 10,
+  /** What Amazon's APIs answer to a login; a token has two kilobytes. */
+  awsAnswerBytesMax: 1 * MiB,
+  awsMessageLengthMax: 200,
   /** Requests that wait for their turn under `requests_per_second`. */
   upstreamTurnsWaitingMax: 256,
   upstreamFailureMessageLengthMax: 300,

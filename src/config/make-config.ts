@@ -2,6 +2,8 @@
  * Makes the configuration from settings that have been read and the files that they name; nothing is
  * checked here any more.
  */
+import type { PolicySettings } from '../admission/policy-settings.ts'
+import type { RuleLists } from '../admission/rule-set.ts'
 import type { Config, RegistryProxies, RegistryProxy, TlsConfig, User } from './config.ts'
 import { formatHostPort } from './host-port.ts'
 import type { KeyPath } from './layer.ts'
@@ -34,7 +36,7 @@ export function makeConfig(
     uploadIdleSeconds: settings.uploads.idle_timeout,
     shutdownGraceSeconds: settings.shutdown_grace,
     registryProxies: registryProxies(settings, contents),
-    ...(settings.image_validation && { imageValidation: settings.image_validation }),
+    ...given('imageValidation', imageValidation(settings)),
     files,
   })
 }
@@ -89,11 +91,45 @@ function registryProxy(
     ...given('ca', contents(['ca_file'])),
     ...given('clientCertificate', hasPair ? { cert, key: new Secret(key) } : undefined),
     endpoints: entry.endpoints,
+    ...given('authHosts', entry.auth_hosts),
     ...given('connectTimeoutSeconds', entry.connect_timeout),
     ...given('headersTimeoutSeconds', entry.headers_timeout),
     ...given('maxConnections', entry.max_connections),
     ...given('requestsPerSecond', entry.requests_per_second),
   }
+}
+
+function imageValidation({ image_validation: section }: Settings): PolicySettings | undefined {
+  if (section === undefined) return undefined
+  const { service_accounts: serviceAccounts, ...exempt } = section.exempt
+  return {
+    default: section.default,
+    ...ruleLists(section),
+    mode: section.mode,
+    requireDigest: section.require_digest,
+    validateWorkloads: section.validate_workloads,
+    enforceAtPull: section.enforce_at_pull,
+    namespaces: section.namespaces.map((entry) => ({
+      names: entry.names,
+      inherit: entry.inherit,
+      ...given('default', entry.default),
+      ...given('mode', entry.mode),
+      ...given('requireDigest', entry.require_digest),
+      ...given('validateWorkloads', entry.validate_workloads),
+      ...ruleLists(entry),
+    })),
+    exempt: { ...exempt, serviceAccounts },
+  }
+}
+
+type WrittenLists = Pick<NonNullable<Settings['image_validation']>, 'allow' | 'deny'>
+
+function ruleLists({ allow, deny }: WrittenLists): RuleLists {
+  const read = ({ image, message }: WrittenLists['allow'][number]) => ({
+    image,
+    ...given('message', message),
+  })
+  return { allow: allow.map(read), deny: deny.map(read) }
 }
 
 /** The property, unless there is no value for it. */

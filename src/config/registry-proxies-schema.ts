@@ -5,6 +5,7 @@
 import * as z from 'zod'
 import { parseByteSize } from './byte-size.ts'
 import { formatDuration } from './duration.ts'
+import { formatHostPort, parseHostPort } from './host-port.ts'
 import { InvalidSetting } from './invalid-setting.ts'
 import { limits } from './limits.ts'
 import { parseHostPattern, parseRegistrySetting } from './registry-host.ts'
@@ -57,11 +58,13 @@ const allowUnlisted = z.unknown().transform((value, context): boolean | readonly
   })
 })
 
-const endpoints = read(listOf(registryHost), (hosts) => {
-  const twice = hosts.find((host, index) => hosts.indexOf(host) !== index)
-  if (twice === undefined) return hosts
-  throw new InvalidSetting(`${twice} is in the list twice`)
-})
+const endpoints = read(listOf(registryHost), eachOnce)
+
+/** Not as registries are named: a token service of Docker Hub is no other name for Docker Hub. */
+const authHosts = read(
+  listOf(read(z.string(), (text) => formatHostPort(parseHostPort(text)))),
+  eachOnce,
+)
 
 const registryProxy = z.strictObject({
   host: registryHost.meta({ description: 'Registry this entry is for, as images name it' }),
@@ -96,6 +99,9 @@ const registryProxy = z.strictObject({
   endpoints: withDefault(endpoints, {
     description: 'Hosts that are asked instead of it, in this order',
     initial: [],
+  }),
+  auth_hosts: optional(authHosts, {
+    description: 'Token services on other sites that may be given its login',
   }),
   connect_timeout: optional(timeout, { description: 'Time until a connection to it stands' }),
   headers_timeout: optional(timeout, { description: 'Time until it begins to answer' }),
@@ -135,6 +141,12 @@ export const registryProxies = z.strictObject({
     initial: [],
   }),
 })
+
+function eachOnce<T extends string>(hosts: readonly T[]): readonly T[] {
+  const twice = hosts.find((host, index) => hosts.indexOf(host) !== index)
+  if (twice === undefined) return hosts
+  throw new InvalidSetting(`${twice} is in the list twice`)
+}
 
 function trimSlashes(value: string): string {
   return value.replaceAll(/^\/+|\/+$/g, '')

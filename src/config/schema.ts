@@ -9,6 +9,7 @@ import * as z from 'zod'
 import { parseAddressRange } from './address-range.ts'
 import { formatDuration } from './duration.ts'
 import { parseBindAddress } from './host-port.ts'
+import { imageValidation } from './image-validation-schema.ts'
 import { limits } from './limits.ts'
 import { parseOrigin } from './origin.ts'
 import { registryProxies } from './registry-proxies-schema.ts'
@@ -60,20 +61,6 @@ const uploads = z.strictObject({
   idle_timeout: withDefault(duration(limits.uploadIdleSecondsMin, limits.uploadIdleSecondsMax), {
     description: 'An upload that nothing was sent to for this long is removed',
     initial: formatDuration(limits.uploadIdleSecondsDefault),
-  }),
-})
-
-const imageValidation = z.strictObject({
-  default: z
-    .enum(['Allow', 'Deny'])
-    .meta({ description: 'What happens to an image that no prefix fits: `Allow` or `Deny`' }),
-  allow: withDefault(z.array(text), {
-    description: 'Prefixes of images that may run',
-    initial: [],
-  }),
-  deny: withDefault(z.array(text), {
-    description: 'Prefixes of images that may not run, even where one of `allow` fits',
-    initial: [],
   }),
 })
 

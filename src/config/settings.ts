@@ -22,7 +22,7 @@ export const tlsPairDefault = './certs/domain.crt,./certs/domain.key'
 
 const listen = 'Address and names:'
 const access = 'Access:'
-const files = 'Configuration:'
+export const configurationGroup = 'Configuration:'
 const logging = 'Logging:'
 
 export const settings = [
@@ -94,20 +94,21 @@ export const settings = [
   },
   {
     flag: '--config-file <file>',
+    short: '-c',
     kind: 'list',
-    group: files,
+    group: configurationGroup,
     description: 'YAML file with settings; several are put together',
   },
   {
     flag: '--image-validation-config-file <file>',
     kind: 'list',
-    group: files,
+    group: configurationGroup,
     description: 'older name of --config-file, put together with it',
   },
   {
     flag: '--dry-run',
     kind: 'switch',
-    group: files,
+    group: configurationGroup,
     description: 'validate the configuration, say what it is, and exit',
   },
   {

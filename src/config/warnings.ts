@@ -2,10 +2,13 @@
  * What is valid but probably not what somebody means: nobody may be left to think that something
  * protects or serves them that does not.
  */
+import { listPolicyProblems } from '../admission/policy-problems.ts'
 import type { Config } from './config.ts'
+import { formatHostPort } from './host-port.ts'
+import { limits } from './limits.ts'
 
 export function configWarnings(config: Config): string[] {
-  return [...openRegistry(config), ...laterSettings(config)]
+  return [...openRegistry(config), ...policyProblems(config)]
 }
 
 function openRegistry({ auth }: Config): string[] {
@@ -14,12 +17,16 @@ function openRegistry({ auth }: Config): string[] {
     : []
 }
 
-function laterSettings({ registryProxies, imageValidation }: Config): string[] {
-  const names = [
-    ...(registryProxies.maxSizeBytes === undefined ? [] : ['registry_proxies.max_size']),
-    ...(imageValidation === undefined ? [] : ['image_validation']),
+function policyProblems({ imageValidation, hostnames, bind }: Config): string[] {
+  if (imageValidation === undefined) return []
+  const isNameless = hostnames.length === 1 && hostnames[0] === formatHostPort(bind)
+  return [
+    ...listPolicyProblems(imageValidation, limits.configProblemsShownMax),
+    ...(imageValidation.enforceAtPull && isNameless
+      ? [
+          'image_validation.enforce_at_pull judges the images of this registry by its names: ' +
+            'without --hostname no rule can be for them',
+        ]
+      : []),
   ]
-  return names.map(
-    (name) => `${name} is configured and valid, but this version does not act on it yet`,
-  )
 }

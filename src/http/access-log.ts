@@ -1,7 +1,9 @@
 /**
  * One line for each request, which `kubectl logs` readers can use, and the logger that a request's
- * verbs write to. Probes and scrapes are logged at debug level: they come every few seconds.
+ * verbs write to. Probes and scrapes are logged at debug level: they come every few seconds. So are
+ * admission reviews, each of which has a line of its own.
  */
+import { printable } from '../oci/upstream-error.ts'
 import type { Log } from '../registry/request-context.ts'
 
 export interface AccessRecord {
@@ -18,7 +20,7 @@ export interface AccessRecord {
   readonly agent: string | undefined
 }
 
-const quietRoutes: readonly string[] = ['healthz', 'readiness', 'metrics']
+const quietRoutes: readonly string[] = ['healthz', 'readiness', 'metrics', 'admission']
 /** Longer parts of a URL or a user agent are cut: they are the client's to choose. */
 const textLengthMax = 1_000
 
@@ -31,7 +33,8 @@ export function logAccess(log: Log, record: AccessRecord): void {
     status,
     ms: Math.round(milliseconds * 10) / 10,
     ...rest,
-    ...(agent !== undefined && { agent: agent.slice(0, textLengthMax) }),
+    // A terminal that shows the log would obey what controls it.
+    ...(agent !== undefined && { agent: printable(agent.slice(0, textLengthMax)) }),
   }
   const message = `${method} ${path} ${status}`
   if (quietRoutes.includes(record.route)) log.debug(fields, message)

@@ -11,20 +11,20 @@ import { limits } from '../config/limits.ts'
 export type UnreadBody = 'none' | 'short' | 'long' | 'withheld'
 
 export function unreadBody(request: IncomingMessage, isWithheld: boolean): UnreadBody {
-  const { headers } = request
-  const length = Number(headers['content-length'] ?? 0)
-  const isChunked = headers['transfer-encoding'] !== undefined
-  if (request.complete || (!isChunked && length === 0)) return 'none'
+  if (request.complete || !hasBody(request)) return 'none'
   if (isWithheld) return 'withheld'
-  return !isChunked && length <= limits.discardedBodyBytesMax ? 'short' : 'long'
+  const { headers } = request
+  const isShort = Number(headers['content-length'] ?? Infinity) <= limits.discardedBodyBytesMax
+  return isShort ? 'short' : 'long'
 }
 
-/**
- * Reads and forgets what is left of the body.
- * @returns whether that was all of it; false when it is too long, too slow, or broken off.
- */
-export async function discardBody(request: IncomingMessage): Promise<boolean> {
-  if (request.complete || request.destroyed) return request.complete
+export function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
+}
+
+/** Reads and forgets the rest of the body; resolves when it has ended, or is too long or too slow. */
+export async function discardBody(request: IncomingMessage): Promise<void> {
+  if (request.complete || request.destroyed) return
   const { promise, resolve } = Promise.withResolvers<void>()
   const timer = setTimeout(resolve, limits.discardSecondsMax * 1000)
   let discarded = 0
@@ -37,5 +37,4 @@ export async function discardBody(request: IncomingMessage): Promise<boolean> {
   request.resume()
   await promise
   clearTimeout(timer)
-  return request.complete
 }

@@ -14,19 +14,21 @@ import type { Metrics } from '../telemetry/metrics.ts'
 import { admit, withChallenges } from './access-control.ts'
 import { logAccess, RequestLog } from './access-log.ts'
 import type { Cors } from './cors.ts'
-import { discardBody, unreadBody } from './discard-body.ts'
+import { hasBody, unreadBody } from './discard-body.ts'
 import { errorReply } from './error-response.ts'
 import type { Endpoint, Method, Route } from './exchange.ts'
 import { clientView, type ClientView } from './forwarded.ts'
 import { ClientGone, type Reply, sendReply } from './reply.ts'
 import { RequestBody } from './request-body.ts'
 import type { PathParameters, Router } from './router.ts'
+import { parseVia } from './via.ts'
 
 interface Parts {
   readonly router: Router<Route>
   readonly authenticator: Authenticator
   readonly metrics: Metrics
   readonly log: Log
+  readonly proxyName: string
 }
 
 /** What a reload can change. */
@@ -69,12 +71,11 @@ export class Dispatcher {
     awaitsContinue: boolean,
   ): Promise<void> {
     const served = this.#begin(request, response, awaitsContinue)
+    if (hasBody(request) && bodiless.includes(request.method ?? '')) void served.body.discard()
     this.#parts.metrics.inFlight.inc()
     let status: number
     try {
-      const reply = await this.#reply(served)
-      await sendAll(served, reply)
-      status = reply.status
+      status = await this.#send(served, await this.#reply(served))
     } catch (error) {
       status = endBroken(served, error)
     }
@@ -86,14 +87,22 @@ export class Dispatcher {
     const { socket } = request
     const id = randomUUID()
     const cancelled = new AbortController()
-    response.once('close', () => cancelled.abort())
+    response.once('close', () => {
+      // After a whole answer there is nothing to cancel, and each abort makes an error, with its stack.
+      if (!response.writableFinished) cancelled.abort()
+    })
     response.setHeader('X-Request-Id', id)
     response.setHeader('X-Content-Type-Options', 'nosniff')
     response.setHeader('Docker-Distribution-API-Version', 'registry/2.0')
     return {
       request,
       response,
-      context: { id, log: new RequestLog(this.#parts.log, id), signal: cancelled.signal },
+      context: {
+        id,
+        log: new RequestLog(this.#parts.log, id),
+        signal: cancelled.signal,
+        via: parseVia(request.headers.via),
+      },
       body: new RequestBody(request, response, awaitsContinue),
       client: clientView(
         {
@@ -110,6 +119,19 @@ export class Dispatcher {
     }
   }
 
+  /** @returns the status that was sent: of an error, when a blob could not even be begun. */
+  async #send(served: Served, reply: Reply): Promise<number> {
+    try {
+      await sendAll(served, reply)
+      return reply.status
+    } catch (error) {
+      if (error instanceof ClientGone || served.response.headersSent) throw error
+      const told = this.#errorReply(served, error)
+      await sendAll(served, told)
+      return told.status
+    }
+  }
+
   /** @throws ClientGone, and nothing else. */
   async #reply(served: Served): Promise<Reply> {
     const { request } = served
@@ -122,19 +144,22 @@ export class Dispatcher {
 
   /** @throws ClientGone, and nothing else. */
   async #answer(served: Served): Promise<Reply> {
-    const { request, context, client } = served
     try {
       return await this.#handle(served)
     } catch (error) {
-      if (isBrokenOff(request, error)) throw new ClientGone()
-      const reply = errorReply(context, error, locationBaseOf(client))
-      return withChallenges(this.#parts.authenticator, reply, error, originOf(client))
+      if (isBrokenOff(served.request, error)) throw new ClientGone()
+      return this.#errorReply(served, error)
     }
+  }
+
+  #errorReply({ context, client }: Served, error: unknown): Reply {
+    const reply = errorReply(context, error, locationBaseOf(client))
+    return withChallenges(this.#parts.authenticator, reply, error, originOf(client))
   }
 
   async #handle(served: Served): Promise<Reply> {
     const { request, client } = served
-    requireHost(request)
+    requireOneMeaning(request)
     const { path, query } = splitTarget(request.url ?? '/')
     const match = this.#parts.router.match(path)
     if (match === undefined) throw new OciError('NOT_FOUND')
@@ -153,6 +178,7 @@ export class Dispatcher {
       clientAddress: client.clientAddress,
       origin: originOf(client),
       hostnames: this.#settings.hostnames,
+      proxyName: this.#parts.proxyName,
       locationBase: locationBaseOf(client),
     })
   }
@@ -194,13 +220,38 @@ export class Dispatcher {
 /** A label of metrics must not be the client's to choose. */
 const knownMethods: readonly string[] = ['GET', 'HEAD', 'PUT', 'POST', 'PATCH', 'DELETE', 'OPTIONS']
 
+/** Of these no handler reads a body: a client that sends one all the same is not to have it kept. */
+const bodiless: readonly string[] = ['GET', 'HEAD', 'DELETE', 'OPTIONS']
+
 /** nginx's code for a client that went away before it was answered. */
 const clientClosedRequest = 499
 
-/** RFC 9112, 3.2. HTTP/1.0 has no Host. @throws OciError UNKNOWN */
-function requireHost({ headers, httpVersion }: IncomingMessage): void {
-  if (headers.host !== undefined || httpVersion !== '1.1') return
-  throw new OciError('UNKNOWN', { status: 400, message: 'the request has no Host header' })
+/**
+ * What node's parser lets pass and RFC 9112 (3.2, 6.1) does not: anything that a proxy before us may
+ * have read in another way. HTTP/1.0 has no Host. @throws OciError UNKNOWN
+ */
+function requireOneMeaning({ headers, httpVersion, rawHeaders }: IncomingMessage): void {
+  const refuse = (message: string): never => {
+    throw new OciError('UNKNOWN', { status: 400, message, headers: { Connection: 'close' } })
+  }
+  if (headers.host === undefined && httpVersion === '1.1') {
+    refuse('the request has no Host header')
+  }
+  if (countHosts(rawHeaders) > 1) refuse('the request has two Host headers')
+  const coding = headers['transfer-encoding']
+  if (coding !== undefined && coding.toLowerCase() !== 'chunked') {
+    refuse('of all transfer codings only chunked is understood')
+  }
+}
+
+/** Node keeps the first of several. @param rawHeaders names and values in turn. */
+function countHosts(rawHeaders: readonly string[]): number {
+  let count = 0
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index]
+    if (name?.length === 4 && name.toLowerCase() === 'host') count += 1
+  }
+  return count
 }
 
 /** @throws OciError UNSUPPORTED with the methods that there are. */
@@ -234,7 +285,7 @@ function locationBaseOf(client: ClientView): string {
 
 /** The request's own stream failed: its client is gone, whatever else is wrong. */
 function isBrokenOff(request: IncomingMessage, error: unknown): boolean {
-  return request.destroyed && !request.complete && error === request.errored
+  return request.destroyed && error === request.errored
 }
 
 /** Sends the reply, and sees to the body that nobody read. */
@@ -242,14 +293,18 @@ async function sendAll(served: Served, reply: Reply): Promise<void> {
   const { request, response, body } = served
   const unread = unreadBody(request, body.isWithheld)
   if (unread === 'long' || unread === 'withheld') response.setHeader('Connection', 'close')
+  // Begun before the answer: a client that takes its time for that would have us keep what it sent.
+  if (unread === 'long' || unread === 'short') void body.discard()
   await sendReply(request, response, reply, {
     onSent: (bytes) => {
       served.sent += bytes
     },
-    ...(unread === 'long' && { beforeEnd: () => discardBody(request) }),
+    ...(unread === 'long' && { beforeEnd: () => body.discard() }),
   })
+  if (unread !== 'short') return
   // The connection goes on with the next request only when this one's body has ended.
-  if (unread === 'short' && !(await discardBody(request))) request.socket.destroy()
+  await body.discard()
+  if (!request.complete) request.socket.destroy()
 }
 
 /** @returns the status for the log: the answer had begun, or nobody is left to read one. */

@@ -23,6 +23,8 @@ export interface Exchange {
   readonly origin: string
   /** `HOST[:PORT]`: what this registry is called by its configuration. */
   readonly hostnames: readonly string[]
+  /** What this process calls itself in `Via`. */
+  readonly proxyName: string
   /** Put before a path in a Location header: empty (relative), or the origin a trusted proxy told. */
   readonly locationBase: string
 }

@@ -2,7 +2,13 @@
  * The socket side of the server: HTTP or HTTPS, its timeouts, certificate reload, and stopping without
  * cutting anybody off who is still moving bytes.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import {
+  createServer,
+  type IncomingMessage,
+  type Server,
+  type ServerOptions,
+  type ServerResponse,
+} from 'node:http'
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
@@ -17,6 +23,13 @@ export interface Certificate {
   readonly key: string
 }
 
+export interface ListenerSettings {
+  readonly headersTimeoutSeconds: number
+  readonly socketIdleSecondsMax: number
+  readonly keepAliveSecondsMax: number
+  readonly connectionsMax: number
+}
+
 export type RequestListener = (
   request: IncomingMessage,
   response: ServerResponse,
@@ -26,29 +39,33 @@ export type RequestListener = (
 export class Listener {
   readonly #server: Server | TlsServer
   readonly #secure: TlsServer | undefined
-  /** Answers that are not finished, by connection: clients may send requests ahead. */
-  readonly #unfinished = new WeakMap<Duplex, Set<ServerResponse>>()
+  /** Answers that are not finished, by connection, in their order: clients may send requests ahead. */
+  readonly #unfinished = new Map<Duplex, Set<ServerResponse>>()
+  readonly #listener: RequestListener
   #isClosing = false
 
   /** @throws StartError when the certificate or its key cannot be used. */
-  constructor(listener: RequestListener, log: Log, certificate: Certificate | undefined) {
-    this.#secure = certificate && createSecure(certificate)
-    this.#server = this.#secure ?? createServer(serverOptions)
+  constructor(
+    listener: RequestListener,
+    log: Log,
+    certificate: Certificate | undefined,
+    settings: ListenerSettings = limits,
+  ) {
+    this.#listener = listener
+    const options = serverOptions(settings)
+    this.#secure = certificate && createSecure(certificate, options)
+    this.#server = this.#secure ?? createServer(options)
     const server = this.#server
     // A large layer over a slow line takes as long as it takes: only silence ends a connection.
     server.requestTimeout = 0
-    server.headersTimeout = limits.headersTimeoutSeconds * 1000
-    server.keepAliveTimeout = limits.keepAliveSecondsMax * 1000
-    server.setTimeout(limits.socketIdleSecondsMax * 1000)
-    server.maxConnections = limits.connectionsMax
-    const serve: RequestListener = (request, response, awaitsContinue) => {
-      this.#remember(request.socket, response)
-      listener(request, response, awaitsContinue)
-    }
-    server.on('request', (request, response) => serve(request, response, false))
-    server.on('checkContinue', (request, response) => serve(request, response, true))
+    server.headersTimeout = settings.headersTimeoutSeconds * 1000
+    server.keepAliveTimeout = settings.keepAliveSecondsMax * 1000
+    server.setTimeout(settings.socketIdleSecondsMax * 1000)
+    server.maxConnections = settings.connectionsMax
+    server.on('request', (request, response) => this.#serve(request, response, false))
+    server.on('checkContinue', (request, response) => this.#serve(request, response, true))
     // An expectation nobody knows may be ignored (RFC 9110, 10.1.1).
-    server.on('checkExpectation', (request, response) => serve(request, response, false))
+    server.on('checkExpectation', (request, response) => this.#serve(request, response, false))
     server.on('clientError', (error, socket) => {
       refuse(log, { error, socket, unfinished: [...(this.#unfinished.get(socket) ?? [])] })
     })
@@ -73,6 +90,7 @@ export class Listener {
   /** Takes no more connections; cuts those that are not done after `graceSeconds`. */
   async close(graceSeconds: number): Promise<void> {
     this.#isClosing = true
+    for (const unfinished of this.#unfinished.values()) announceEnd(lastOf(unfinished))
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
     this.#server.closeIdleConnections()
     const timer = setTimeout(() => this.#server.closeAllConnections(), graceSeconds * 1000)
@@ -80,9 +98,45 @@ export class Listener {
     clearTimeout(timer)
   }
 
-  #remember(socket: Duplex, response: ServerResponse): void {
-    const unfinished = this.#unfinished.get(socket) ?? new Set()
-    this.#unfinished.set(socket, unfinished.add(response))
+  /**
+   * One request of a connection at a time: node hands on all that a client sent ahead, and the
+   * answers that wait behind a slow one would hold their buffers, thousands of them.
+   */
+  #serve(request: IncomingMessage, response: ServerResponse, awaitsContinue: boolean): void {
+    const { socket } = request
+    const unfinished = this.#unfinishedOf(socket)
+    const before = lastOf(unfinished)
+    this.#remember(unfinished, response)
+    const start = (): void => {
+      if (this.#isClosing && lastOf(unfinished) === response) announceEnd(response)
+      this.#listener(request, response, awaitsContinue)
+    }
+    if (before === undefined) return start()
+    if (unfinished.size > limits.requestsAheadMax) {
+      socket.destroy()
+      return
+    }
+    // No more is read meanwhile than what has arrived already.
+    socket.pause()
+    before.once('close', () => {
+      // The answer before was the last one of its connection.
+      if (!socket.writable) return
+      socket.resume()
+      start()
+    })
+  }
+
+  #unfinishedOf(socket: Duplex): Set<ServerResponse> {
+    const known = this.#unfinished.get(socket)
+    if (known !== undefined) return known
+    const unfinished = new Set<ServerResponse>()
+    this.#unfinished.set(socket, unfinished)
+    socket.once('close', () => this.#unfinished.delete(socket))
+    return unfinished
+  }
+
+  #remember(unfinished: Set<ServerResponse>, response: ServerResponse): void {
+    unfinished.add(response)
     response.once('close', () => {
       unfinished.delete(response)
       // A connection that is done now would be kept open for the next request.
@@ -91,16 +145,29 @@ export class Listener {
   }
 }
 
-const serverOptions = {
-  maxHeaderSize: limits.headerBytesMax,
-  noDelay: true,
-  // The dispatcher refuses such requests: node's own answer has no body.
-  requireHostHeader: false,
+function lastOf(responses: Set<ServerResponse>): ServerResponse | undefined {
+  return responses.size === 0 ? undefined : [...responses].at(-1)
 }
 
-function createSecure(certificate: Certificate): TlsServer {
+/** A client that is told sends its next request elsewhere, and not into a connection that ends. */
+function announceEnd(response: ServerResponse | undefined): void {
+  if (response?.headersSent === false) response.setHeader('Connection', 'close')
+}
+
+function serverOptions({ headersTimeoutSeconds }: ListenerSettings): ServerOptions {
+  return {
+    maxHeaderSize: limits.headerBytesMax,
+    noDelay: true,
+    // The dispatcher refuses such requests: node's own answer has no body.
+    requireHostHeader: false,
+    // Node looks for slow headers only now and then.
+    connectionsCheckingInterval: headersTimeoutSeconds * 200,
+  }
+}
+
+function createSecure(certificate: Certificate, options: ServerOptions): TlsServer {
   try {
-    return createTlsServer({ ...serverOptions, ...certificate, minVersion: 'TLSv1.2' })
+    return createTlsServer({ ...options, ...certificate, minVersion: 'TLSv1.2' })
   } catch (cause) {
     throw new StartError(
       `the TLS certificate and key cannot be used: ${cause instanceof Error ? cause.message : 'unknown error'}`,

@@ -24,7 +24,10 @@ interface Sending {
   readonly beforeEnd?: () => Promise<unknown>
 }
 
-/** Resolves when all of the reply was handed to the system, rejects when the client is gone. */
+/**
+ * Resolves when all of the reply was handed to the system, rejects when the client is gone. A stream
+ * that fails before its first byte fails before the head was sent: another reply may take its place.
+ */
 export async function sendReply(
   request: IncomingMessage,
   response: ServerResponse,
@@ -32,23 +35,32 @@ export async function sendReply(
   { onSent, beforeEnd }: Sending,
 ): Promise<void> {
   const { body } = reply
-  for (const [name, value] of Object.entries(reply.headers ?? {})) response.setHeader(name, value)
   if (body === undefined || typeof body === 'string' || body instanceof Uint8Array) {
+    setHeaders(response, reply)
     await sendWhole(request, response, { status: reply.status, body }, beforeEnd)
     if (body !== undefined && request.method !== 'HEAD') onSent(Buffer.byteLength(body))
     return
   }
   await using streamed = body
-  response.setHeader('Content-Length', streamed.length)
-  response.writeHead(reply.status)
+  const begin = (): void => {
+    setHeaders(response, reply)
+    response.setHeader('Content-Length', streamed.length)
+    response.writeHead(reply.status)
+  }
   if (request.method !== 'HEAD') {
     for await (const chunk of streamed.chunks()) {
+      if (!response.headersSent) begin()
       await write(response, chunk)
       onSent(chunk.length)
     }
   }
+  if (!response.headersSent) begin()
   await beforeEnd?.()
   await end(response)
+}
+
+function setHeaders(response: ServerResponse, { headers = {} }: Reply): void {
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
 }
 
 async function sendWhole(

@@ -3,13 +3,16 @@
  * that waits for `100 Continue` is told to go on only when a handler really wants the bytes.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { GatheredBytes } from '../lib/gathered-bytes.ts'
 import { OciError, type OciErrorCode } from '../oci/errors.ts'
+import { discardBody } from './discard-body.ts'
 
 export class RequestBody {
   readonly #request: IncomingMessage
   readonly #response: ServerResponse
   #awaitsContinue: boolean
   #bytesRead = 0
+  #discarded: Promise<void> | undefined
 
   constructor(request: IncomingMessage, response: ServerResponse, awaitsContinue: boolean) {
     this.#request = request
@@ -46,6 +49,12 @@ export class RequestBody {
     }
   }
 
+  /** Reads and forgets what is left, once; resolves when that is all of it, or enough. */
+  discard(): Promise<void> {
+    this.#discarded ??= discardBody(this.#request)
+    return this.#discarded
+  }
+
   /** @throws OciError `code` with status 413 when there are more than `bytesMax` bytes. */
   async read(bytesMax: number, code: OciErrorCode): Promise<Uint8Array> {
     const tooLarge = (): OciError =>
@@ -55,13 +64,11 @@ export class RequestBody {
         detail: { bytesMax },
       })
     if ((this.length ?? 0) > bytesMax) throw tooLarge()
-    const chunks: Uint8Array[] = []
-    let size = 0
+    const body = new GatheredBytes()
     for await (const chunk of this.stream()) {
-      size += chunk.length
-      if (size > bytesMax) throw tooLarge()
-      chunks.push(chunk)
+      if (body.length + chunk.length > bytesMax) throw tooLarge()
+      body.add(chunk)
     }
-    return Buffer.concat(chunks, size)
+    return body.bytes()
   }
 }

@@ -1,4 +1,5 @@
 /** Every address that this server answers, in the order they are tried: literal before parameter. */
+import type { Admission } from '../admission/admission.ts'
 import type { Authenticator } from '../auth/authenticator.ts'
 import type { Blobs } from '../registry/blobs.ts'
 import type { Health } from '../registry/health.ts'
@@ -6,10 +7,13 @@ import type { Listings } from '../registry/listings.ts'
 import type { Manifests } from '../registry/manifests.ts'
 import type { Mounts } from '../registry/mounts.ts'
 import type { ProxiedListings } from '../registry/proxied-listings.ts'
+import type { PullCounts } from '../registry/pull-counts.ts'
 import type { PullThrough } from '../registry/pull-through.ts'
 import type { Uploads } from '../registry/uploads.ts'
+import type { UpstreamReports } from '../registry/upstream-report.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Route } from './exchange.ts'
+import { admissionRoutes } from './routes/admission.ts'
 import { baseRoutes } from './routes/base.ts'
 import { blobRoutes } from './routes/blobs.ts'
 import { healthRoutes } from './routes/health.ts'
@@ -18,6 +22,7 @@ import { manifestRoutes } from './routes/manifests.ts'
 import { metricsRoutes } from './routes/metrics.ts'
 import { tokenRoutes } from './routes/token.ts'
 import { uploadRoutes } from './routes/uploads.ts'
+import { upstreamRoutes } from './routes/upstreams.ts'
 
 export interface Verbs {
   readonly blobs: Blobs
@@ -27,6 +32,9 @@ export interface Verbs {
   readonly listings: Listings
   readonly pullThrough: PullThrough
   readonly proxiedListings: ProxiedListings
+  readonly admission: Admission
+  readonly pullCounts: PullCounts
+  readonly upstreamReports: UpstreamReports
   readonly health: Health
   readonly authenticator: Authenticator
   readonly metrics: Metrics
@@ -38,9 +46,11 @@ export function routeTable(verbs: Verbs, version: string): Route[] {
     ...healthRoutes(verbs.health),
     ...metricsRoutes(verbs.metrics),
     ...tokenRoutes(verbs.authenticator),
+    ...admissionRoutes(verbs),
     ...uploadRoutes(verbs),
     ...manifestRoutes(verbs),
     ...blobRoutes(verbs),
     ...listingRoutes(verbs),
+    ...upstreamRoutes(verbs.upstreamReports),
   ]
 }

@@ -23,6 +23,8 @@ export interface RepositoryBlobsTable {
   repository_id: number
   digest: string
   created_at: number
+  /** When it came, if it is a cached blob that no manifest of its repository refers to, else null. */
+  used_at: number | null
 }
 
 export interface ManifestsTable {
@@ -35,6 +37,8 @@ export interface ManifestsTable {
   /** JSON object of strings. */
   annotations: string | null
   created_at: number
+  /** When it was last pulled from the cache; null of what was pushed, which is never evicted. */
+  used_at: number | null
 }
 
 /** What a manifest refers to in its repository. */

@@ -12,8 +12,13 @@ import type {
   Clock,
   ContentCounts,
   DeleteResult,
+  Evictable,
+  EvictablePage,
+  EvictionRequest,
+  EvictionResult,
   ManifestEntry,
   ManifestRecord,
+  ManifestUse,
   MetadataStore,
   PageRequest,
   Referrer,
@@ -21,6 +26,8 @@ import type {
   UploadRecord,
 } from '../registry/ports.ts'
 import * as blobs from './queries/blobs.ts'
+import * as cache from './queries/cache.ts'
+import * as eviction from './queries/eviction.ts'
 import * as manifests from './queries/manifests.ts'
 import * as repositories from './queries/repositories.ts'
 import * as uploads from './queries/uploads.ts'
@@ -120,9 +127,10 @@ export class SqlMetadataStore implements MetadataStore {
   }
 
   deleteManifest(repository: RepositoryName, digest: Digest): Promise<DeleteResult> {
+    const now = this.#clock.now()
     return this.#databases.writes
       .transaction()
-      .execute((transaction) => manifests.deleteManifest(transaction, repository, digest))
+      .execute((transaction) => manifests.deleteManifest(transaction, repository, digest, now))
   }
 
   listTags(repository: RepositoryName, page: PageRequest): Promise<Tag[]> {
@@ -169,5 +177,31 @@ export class SqlMetadataStore implements MetadataStore {
 
   countContent(): Promise<ContentCounts> {
     return repositories.countContent(this.#databases.reads)
+  }
+
+  touchManifests(uses: readonly ManifestUse[]): Promise<void> {
+    return this.#databases.writes
+      .transaction()
+      .execute((transaction) => cache.touchManifests(transaction, uses))
+  }
+
+  measureCache(): Promise<number> {
+    return cache.measureCache(this.#databases.reads)
+  }
+
+  listEvictable(page: EvictablePage): Promise<Evictable[]> {
+    return cache.listEvictable(this.#databases.reads, page)
+  }
+
+  evict(entries: readonly Evictable[], request: EvictionRequest): Promise<EvictionResult> {
+    return this.#databases.writes
+      .transaction()
+      .execute((transaction) => eviction.evict(transaction, entries, request))
+  }
+
+  forgetContent(digests: readonly Digest[]): Promise<Digest[]> {
+    return this.#databases.writes
+      .transaction()
+      .execute((transaction) => eviction.forgetContent(transaction, digests))
   }
 }

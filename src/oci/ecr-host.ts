@@ -5,9 +5,13 @@
 
 export interface EcrHost {
   readonly region: string
+  /** Its partition's validated cryptography (FIPS 140) is wanted, also for logging in. */
+  readonly fips: boolean
+  /** It has IPv6 addresses too, and whoever names it so may have no others. */
+  readonly dualStack: boolean
 }
 
-const name = /^[0-9]{12}\.dkr[.-]ecr(?:-fips)?\.(?<region>[a-z0-9][a-z0-9_-]*)\./
+const name = /^[0-9]{12}\.dkr[.-]ecr(?<fips>-fips)?\.(?<region>[a-z0-9][a-z0-9_-]*)\./
 
 const partitions: ReadonlySet<string> = new Set([
   'amazonaws.com',
@@ -26,6 +30,7 @@ export function parseEcrHost(host: string): EcrHost | undefined {
   const match = name.exec(host)
   const region = match?.groups?.['region']
   if (match === null || region === undefined) return undefined
-  if (!partitions.has(host.slice(match[0].length))) return undefined
-  return { region }
+  const suffix = host.slice(match[0].length)
+  if (!partitions.has(suffix)) return undefined
+  return { region, fips: match.groups?.['fips'] !== undefined, dualStack: suffix.startsWith('on.') }
 }

@@ -53,8 +53,12 @@ export function parseManifest(bytes: Uint8Array, contentType: string | undefined
   }
 }
 
+/** What is quoted of the manifest is the client's to choose, and may have megabytes. */
+const problemLengthMax = 500
+
 function invalid(problem: string, cause?: unknown): OciError {
-  return new OciError('MANIFEST_INVALID', { message: `manifest invalid: ${problem}`, cause })
+  const message = `manifest invalid: ${problem.slice(0, problemLengthMax)}`
+  return new OciError('MANIFEST_INVALID', { message, cause })
 }
 
 function parseDocument(bytes: Uint8Array): Record<string, unknown> {

@@ -1,5 +1,6 @@
 /**
- * The names that repositories of other registries have here: `f/<host>/<repository>`. One that is
+ * The names that repositories of other registries have here, for the cache that serves them and the
+ * policy that judges them: `f/<host>/<repository>`. One that is
  * written is of the specification's form, port included, so that every client can pull by it; and two
  * registries never have the same one.
  */
@@ -7,16 +8,17 @@ import { OciError } from './errors.ts'
 import { parseRegistryHost, parseRepositoryIn, type RegistryHost } from './image-reference.ts'
 import type { RepositoryName } from './repository-name.ts'
 
-interface ProxiedRepository {
+export interface ProxiedRepository {
   readonly host: RegistryHost
   readonly repository: RepositoryName
 }
 
-const firstSegment = 'f'
+/** The first segment of such a name. */
+export const proxiedSegment = 'f'
 
 /** Whether the name is meant to be of this kind, well-formed or not. */
 export function isProxiedName(name: string): boolean {
-  return name === firstSegment || name.startsWith(`${firstSegment}/`)
+  return name === proxiedSegment || name.startsWith(`${proxiedSegment}/`)
 }
 
 /**
@@ -29,8 +31,13 @@ export function parseProxiedName(name: string): ProxiedRepository {
   if (host === '' || rest.length === 0) {
     throw invalid('expected f/<registry>/<repository>, for example f/docker.io/library/nginx')
   }
-  const registry = parseRegistryHost(host.replace(/_(\d{1,5})_?$/, ':$1'))
-  return { host: registry, repository: parseRepositoryIn(registry, rest.join('/')) }
+  return parseProxiedRepository(host.replace(/_(\d{1,5})_?$/, ':$1'), rest.join('/'))
+}
+
+/** @throws OciError NAME_INVALID */
+export function parseProxiedRepository(host: string, repository: string): ProxiedRepository {
+  const registry = parseRegistryHost(host)
+  return { host: registry, repository: parseRepositoryIn(registry, repository) }
 }
 
 /** @throws OciError NAME_INVALID for a host whose name reads as another one's with a port. */
@@ -38,7 +45,7 @@ export function formatProxiedName({ host, repository }: ProxiedRepository): Repo
   if (/_\d{1,5}$/.test(host)) {
     throw invalid(`a registry cannot be called ${host} here: "_" and a number stand for a port`)
   }
-  return `${firstSegment}/${host.replace(/:(\d+)$/, '_$1')}/${repository}` as RepositoryName
+  return `${proxiedSegment}/${host.replace(/:(\d+)$/, '_$1')}/${repository}` as RepositoryName
 }
 
 function invalid(message: string): OciError {

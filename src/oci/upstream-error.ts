@@ -28,6 +28,10 @@ export type UpstreamProblem =
   | 'suspended'
   /** It was not asked: the registry is set to be offline. */
   | 'offline'
+  /** It was not asked: the credentials for it could not be had. */
+  | 'login'
+  /** It was not asked: the request came from there, by way of others. */
+  | 'loop'
 
 export interface UpstreamErrorOptions {
   readonly host: string
@@ -36,6 +40,7 @@ export interface UpstreamErrorOptions {
   readonly codes?: readonly string[]
   readonly retryable?: boolean
   readonly retryAfterMs?: number | undefined
+  readonly advice?: string
   readonly cause?: unknown
 }
 
@@ -52,6 +57,8 @@ export class UpstreamError extends Error {
   readonly retryable: boolean
   /** The upstream's `Retry-After`. */
   readonly retryAfterMs: number | undefined
+  /** What to do about it, in words that anybody may see. */
+  readonly advice: string | undefined
 
   constructor(message: string, options: UpstreamErrorOptions) {
     super(printable(message), { cause: options.cause })
@@ -61,6 +68,7 @@ export class UpstreamError extends Error {
     this.codes = options.codes ?? []
     this.retryable = options.retryable ?? false
     this.retryAfterMs = options.retryAfterMs
+    this.advice = options.advice
   }
 }
 

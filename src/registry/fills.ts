@@ -5,10 +5,14 @@
  */
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
+import { LruCache } from '../lib/lru-cache.ts'
 import { SingleFlight } from '../lib/single-flight.ts'
-import { digestAlgorithm, Digester } from '../oci/digest.ts'
+import { type Digest, digestAlgorithm, Digester } from '../oci/digest.ts'
 import { UpstreamError } from '../oci/upstream-error.ts'
 import { BlobFill } from './blob-fill.ts'
+import type { Reservation } from './cache-tally.ts'
+import type { ContentLocks } from './content-locks.ts'
+import type { CacheRoom } from './eviction.ts'
 import { type Beginning, contentError, type FillSource, skip, upTo } from './fill-source.ts'
 import type {
   BlobReader,
@@ -28,15 +32,27 @@ export interface FillSettings {
   /** Transfers in a row that bring no byte before the fill is given up. */
   readonly fruitlessTriesMax: number
   readonly retryDelaySeconds: number
+  /** Blobs that are too large to be stored, so that each is logged once. */
+  readonly tooLargeRememberedMax: number
+}
+
+interface Parts {
+  readonly metadata: MetadataStore
+  readonly uploads: UploadStore
+  readonly locks: ContentLocks
+  readonly room: CacheRoom
+  readonly log: Log
 }
 
 interface Filling {
   readonly fill: BlobFill
   readonly id: UploadId
   readonly digester: Digester
+  readonly reservation: Reservation
 }
 
-interface Running {
+/** What clients can read of. */
+interface Readable {
   readonly fill: BlobFill
   /** Resolves when it is over, whether or not the blob is kept. */
   readonly ended: Promise<void>
@@ -57,22 +73,25 @@ interface Staged {
 export class Fills implements AsyncDisposable {
   readonly #metadata: MetadataStore
   readonly #uploads: UploadStore
+  readonly #locks: ContentLocks
+  readonly #room: CacheRoom
   readonly #log: Log
   readonly #settings: FillSettings
-  readonly #starting = new SingleFlight<string, Running>()
-  readonly #running = new Map<string, Running>()
+  readonly #starting = new SingleFlight<string, Readable>()
+  readonly #running = new Map<string, Readable>()
   /** What must end before the stores are closed. */
   readonly #underWay = new Set<Promise<unknown>>()
   readonly #stop = new AbortController()
+  readonly #tooLarge: LruCache<Digest, true>
 
-  constructor(
-    parts: { metadata: MetadataStore; uploads: UploadStore; log: Log },
-    settings: FillSettings,
-  ) {
+  constructor(parts: Parts, settings: FillSettings) {
     this.#metadata = parts.metadata
     this.#uploads = parts.uploads
+    this.#locks = parts.locks
+    this.#room = parts.room
     this.#log = parts.log
     this.#settings = settings
+    this.#tooLarge = new LruCache({ entriesMax: settings.tooLargeRememberedMax })
   }
 
   /** Transfers under way. */
@@ -107,7 +126,7 @@ export class Fills implements AsyncDisposable {
     return work
   }
 
-  async #start(key: string, source: FillSource): Promise<Running> {
+  async #start(key: string, source: FillSource): Promise<Readable> {
     const { signal } = this.#stop
     const blob = await source.open(0, signal)
     const { size } = blob
@@ -115,17 +134,25 @@ export class Fills implements AsyncDisposable {
       await blob[Symbol.asyncDispose]()
       throw contentError(source, 'it does not say how large the blob is')
     }
+    const reservation = this.#room.reserve({ digest: source.digest, size })
+    if (reservation === undefined) {
+      await blob[Symbol.asyncDispose]()
+      return this.#unstaged(source, size, this.#tooLargeFor(source, size))
+    }
     let staged: Staged
     try {
       staged = await this.#stage()
     } catch (error) {
+      reservation[Symbol.dispose]()
       await blob[Symbol.asyncDispose]()
+      const { repository, digest } = source
+      this.#log.warn({ err: error, repository, digest }, 'a blob is passed on without caching it')
       return this.#unstaged(source, size, error as Error)
     }
     const fill = this.#makeFill(source, size, staged.reader)
     const digester = new Digester(digestAlgorithm(source.digest))
-    const ended = this.#track(this.#run(key, { fill, id: staged.id, digester }, source, blob))
-    const running = { fill, ended }
+    const filling = { fill, id: staged.id, digester, reservation }
+    const running = { fill, ended: this.#track(this.#run(key, filling, source, blob)) }
     this.#running.set(key, running)
     return running
   }
@@ -137,12 +164,18 @@ export class Fills implements AsyncDisposable {
     return { id, reader: await this.#uploads.openUpload(id) }
   }
 
-  #unstaged(source: FillSource, size: number, error: Error): Running {
-    const { repository, digest } = source
-    this.#log.warn({ err: error, repository, digest }, 'a blob is passed on without caching it')
+  #unstaged(source: FillSource, size: number, error: Error): Readable {
     const fill = this.#makeFill(source, size, nothingStaged)
     fill.fail(error)
     return { fill, ended: Promise.resolve() }
+  }
+
+  #tooLargeFor({ repository, digest }: FillSource, size: number): Error {
+    const message =
+      'a blob is larger than registry_proxies.max_size and is passed on without caching it'
+    if (!this.#tooLarge.get(digest)) this.#log.warn({ repository, digest, size }, message)
+    this.#tooLarge.set(digest, true)
+    return new Error(message)
   }
 
   #makeFill(source: FillSource, size: number, staged: UploadReader): BlobFill {
@@ -172,15 +205,19 @@ export class Fills implements AsyncDisposable {
       await this.#uploads.deleteUpload(filling.id).catch(() => undefined)
       this.#log.warn({ err: error, repository, digest }, 'a blob could not be cached')
     }
+    filling.reservation[Symbol.dispose]()
     await filling.fill.release().catch(() => undefined)
   }
 
   async #fill(filling: Filling, source: FillSource, first: UpstreamBlob): Promise<void> {
-    const { fill, id } = filling
+    const { fill, id, reservation } = filling
     const { repository, digest } = source
     await this.#transfer(filling, source, first)
-    await this.#uploads.commitUpload(id, digest)
-    await this.#metadata.putBlob(repository, { digest, size: fill.size })
+    await this.#locks.whileStoring(digest, async () => {
+      await this.#uploads.commitUpload(id, digest)
+      await this.#metadata.putBlob(repository, { digest, size: fill.size })
+      reservation.keep()
+    })
     this.#log.info({ repository, digest, size: fill.size }, 'blob cached')
   }
 

@@ -9,9 +9,16 @@ import { type Manifest, parseManifest } from '../oci/manifest.ts'
 import { isDigestReference, type Reference } from '../oci/reference.ts'
 import type { RepositoryName } from '../oci/repository-name.ts'
 import type { Tag } from '../oci/tag.ts'
+import type { ContentLocks } from './content-locks.ts'
 import { ManifestCache, type StoredManifest } from './manifest-cache.ts'
 import type { BlobStore, ManifestEntry, MetadataStore } from './ports.ts'
 import type { RequestContext } from './request-context.ts'
+
+interface Stores {
+  readonly metadata: MetadataStore
+  readonly blobs: BlobStore
+  readonly locks: ContentLocks
+}
 
 interface Settings {
   readonly referencesMax: number
@@ -36,12 +43,14 @@ export interface PushedManifest {
 export class Manifests {
   readonly #metadata: MetadataStore
   readonly #blobs: BlobStore
+  readonly #locks: ContentLocks
   readonly #referencesMax: number
   readonly #cache: ManifestCache
 
-  constructor(stores: { metadata: MetadataStore; blobs: BlobStore }, settings: Settings) {
+  constructor(stores: Stores, settings: Settings) {
     this.#metadata = stores.metadata
     this.#blobs = stores.blobs
+    this.#locks = stores.locks
     this.#referencesMax = settings.referencesMax
     this.#cache = new ManifestCache({
       entriesMax: settings.cacheEntriesMax,
@@ -85,10 +94,13 @@ export class Manifests {
     const manifest = parseManifest(bytes, fetched.mediaType)
     const entry = entryOf(manifest, digest, bytes.length)
     this.#checkReferences(entry)
-    const known = await this.#metadata.findManifest(repository, digest)
-    if (known === undefined) await this.#blobs.putBlob(digest, bytes)
-    await this.#metadata.putManifest(repository, entry, tags, { sparse: true })
-    this.#cache.invalidate(repository)
+    await this.#locks.whileStoring(digest, async () => {
+      // Although it may be known: its bytes may be damaged, or it is being evicted at this moment.
+      await this.#blobs.putBlob(digest, bytes)
+      await this.#write(repository, () =>
+        this.#metadata.putManifest(repository, entry, tags, { sparse: true }),
+      )
+    })
     context.log.info({ repository, digest, tags, mediaType: entry.mediaType }, 'manifest cached')
     return { digest, bytes, size: bytes.length, mediaType: entry.mediaType }
   }
@@ -109,14 +121,19 @@ export class Manifests {
     this.#checkReferences(entry)
     // Looked at first, so that a refused manifest leaves no bytes behind.
     refuseMissing(await this.#metadata.findMissingContent(repository, entry))
-    await this.#blobs.putBlob(digest, bytes)
     const tags = isDigestReference(reference) ? push.tags : [reference, ...push.tags]
-    const { missing } = await this.#write(repository, () =>
-      this.#metadata.putManifest(repository, entry, tags),
-    )
+    const { missing } = await this.#locks.whileStoring(digest, async () => {
+      await this.#blobs.putBlob(digest, bytes)
+      return this.#write(repository, () => this.#metadata.putManifest(repository, entry, tags))
+    })
     refuseMissing(missing)
     context.log.info({ repository, digest, tags, mediaType: entry.mediaType }, 'manifest pushed')
     return { digest, ...(entry.subject !== undefined && { subject: entry.subject }) }
+  }
+
+  /** To be called when manifests of the repository were evicted. */
+  forget(repository: RepositoryName): void {
+    this.#cache.invalidate(repository)
   }
 
   /**
@@ -169,6 +186,9 @@ export class Manifests {
     if (bytes !== undefined && digestOf(bytes, digestAlgorithm(record.digest)) === record.digest) {
       return { ...record, bytes }
     }
+    const still = await this.#metadata.findManifest(repository, record.digest)
+    // It was evicted meanwhile.
+    if (still === undefined) return undefined
     context.log.error(
       { repository, digest: record.digest },
       'the bytes of a manifest are lost or damaged; push the image again to repair it',

@@ -54,38 +54,45 @@ export interface UpstreamBlob extends AsyncDisposable {
   readonly chunks: AsyncIterable<Uint8Array>
 }
 
+/** On whose behalf another registry is asked, and for how long. */
+export interface UpstreamCall {
+  readonly signal: AbortSignal
+  /** `RequestContext.via`: without it a loop of registries is not noticed. */
+  readonly via: readonly string[]
+}
+
 /** Other registries. Everything throws UpstreamError when it does not get what it asked for. */
 export interface Upstream {
   getManifest(
     target: UpstreamRepository,
     reference: Reference,
-    signal: AbortSignal,
+    call: UpstreamCall,
   ): Promise<UpstreamManifest>
   /** What the tag points at now; the manifest too, where it had to be fetched to know. */
   headManifest(
     target: UpstreamRepository,
     reference: Reference,
-    signal: AbortSignal,
+    call: UpstreamCall,
   ): Promise<ManifestRecord & { readonly manifest?: UpstreamManifest }>
   /** The size of a blob, without its bytes. */
-  headBlob(target: UpstreamRepository, digest: Digest, signal: AbortSignal): Promise<BlobRecord>
+  headBlob(target: UpstreamRepository, digest: Digest, call: UpstreamCall): Promise<BlobRecord>
   /** @param offset where to begin, for a transfer that broke. */
   getBlob(
     target: UpstreamRepository,
     digest: Digest,
     offset: number,
-    signal: AbortSignal,
+    call: UpstreamCall,
   ): Promise<UpstreamBlob>
   /** One page, of the upstream's own size if it is smaller than asked for. */
   listTags(
     target: UpstreamRepository,
     page: PageRequest,
-    signal: AbortSignal,
+    call: UpstreamCall,
   ): Promise<{ readonly entries: Tag[]; readonly next?: string }>
   listReferrers(
     target: UpstreamRepository,
     subject: Digest,
-    signal: AbortSignal,
+    call: UpstreamCall,
   ): Promise<Referrer[]>
 }
 
@@ -131,8 +138,8 @@ export interface AppendObserver {
   readonly onBytes: (bytes: Uint8Array) => void
   /**
    * Called with the number of bytes that can be read, from the start of the upload, whenever there
-   * are more. Whoever asks for it wants each byte soon: bytes are then written as they come, and not
-   * gathered first.
+   * are more. Whoever asks for it wants each byte soon: bytes are then written as they come, and only
+   * those that come meanwhile are gathered.
    */
   readonly onWritten?: (offset: number) => void
 }
@@ -199,6 +206,43 @@ export type DeleteResult =
   | { readonly outcome: 'unknown' }
   /** Refused: this manifest of the repository refers to it. */
   | { readonly outcome: 'needed'; readonly by: Digest }
+
+/** A pull of a manifest from the cache. */
+export interface ManifestUse {
+  readonly repository: RepositoryName
+  readonly digest: Digest
+  /** Milliseconds since 1970. */
+  readonly usedAt: number
+}
+
+/**
+ * What the cache can be without: a manifest, with the blobs that no other one of its repository
+ * needs, or a blob that no manifest of its repository refers to.
+ */
+export interface Evictable extends ManifestUse {
+  readonly kind: 'manifest' | 'blob'
+}
+
+export interface EvictablePage {
+  readonly limit: number
+  /** The last one of the page before. */
+  readonly after?: Evictable
+}
+
+export interface EvictionRequest {
+  /** No more is evicted once this much is nobody's. */
+  readonly bytes: number
+  /** Content that stays, with the manifests that refer to it. */
+  readonly inUse: Pick<ReadonlySet<Digest>, 'has'>
+}
+
+export interface EvictionResult {
+  /** How many of the entries, from the first one, were dealt with: evicted, or found to be in use. */
+  readonly taken: number
+  readonly evicted: readonly Evictable[]
+  /** What no repository has any more: its bytes can be removed. */
+  readonly nobodys: readonly BlobRecord[]
+}
 
 /**
  * What is known about content: repositories, their blobs, manifests and tags, upload sessions. Each
@@ -272,6 +316,23 @@ export interface MetadataStore {
   knownUploads(ids: readonly UploadId[]): Promise<Set<UploadId>>
 
   countContent(): Promise<ContentCounts>
+
+  /** Notes that cached manifests were used, and what is cached of their children with them. */
+  touchManifests(uses: readonly ManifestUse[]): Promise<void>
+  /**
+   * Bytes of content that cached repositories have and no other one does, each counted once. Not
+   * one transaction: of what changes meanwhile, it may count the old or the new.
+   */
+  measureCache(): Promise<number>
+  /** In the order of their last use, the one longest ago first. */
+  listEvictable(page: EvictablePage): Promise<Evictable[]>
+  /** Evicts entries in their order, but for those that were used since they were listed. */
+  evict(entries: readonly Evictable[], request: EvictionRequest): Promise<EvictionResult>
+  /**
+   * Forgets which of this content no repository has. Whoever removes bytes asks this first.
+   * @returns what nobody has.
+   */
+  forgetContent(digests: readonly Digest[]): Promise<Digest[]>
 }
 
 export interface ContentCounts {

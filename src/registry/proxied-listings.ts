@@ -35,7 +35,7 @@ export class ProxiedListings {
   ): Promise<Pulled & Page<Tag>> {
     const { upstream, metadata, staleCopies } = this.#parts
     try {
-      const listed = await upstream.listTags(target, page, context.signal)
+      const listed = await upstream.listTags(target, page, context)
       return { ...listed, status: 'MISS' }
     } catch (error) {
       const cached = await metadata.listTags(formatProxiedName(target), oneMore(page))
@@ -56,7 +56,7 @@ export class ProxiedListings {
   ): Promise<Pulled & { readonly entries: Referrer[] }> {
     const { upstream, metadata, staleCopies } = this.#parts
     try {
-      const all = await upstream.listReferrers(target, subject, context.signal)
+      const all = await upstream.listReferrers(target, subject, context)
       const entries = all.filter(
         (referrer) => artifactType === undefined || referrer.artifactType === artifactType,
       )

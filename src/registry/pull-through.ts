@@ -17,6 +17,8 @@ import type { Tag } from '../oci/tag.ts'
 import type { Pulled } from './cache-status.ts'
 import { CheckDeadline } from './check-deadline.ts'
 import type { FillSource } from './fill-source.ts'
+import type { CacheUses } from './cache-uses.ts'
+import type { CacheRoom } from './eviction.ts'
 import type { Fills } from './fills.ts'
 import type { StoredManifest } from './manifest-cache.ts'
 import type { Manifests } from './manifests.ts'
@@ -46,6 +48,8 @@ interface Parts {
   readonly fills: Fills
   readonly prefetch: Prefetch
   readonly staleCopies: StaleCopies
+  readonly uses: CacheUses
+  readonly room: CacheRoom
   readonly clock: Clock
 }
 
@@ -74,8 +78,8 @@ export class PullThrough {
   readonly #pulls = new SingleFlight<string, PulledManifest>()
   /** When tags were last compared with their upstream, in milliseconds since 1970. */
   readonly #checkedAt: LruCache<string, number>
-  /** Upstreams' definite refusals, and until when they hold. */
-  readonly #unknown: LruCache<string, { readonly error: unknown; readonly until: number }>
+  /** Upstreams' definite refusals, and when they came. */
+  readonly #unknown: LruCache<string, { readonly error: unknown; readonly at: number }>
 
   constructor(parts: Parts, settings: PullThroughSettings) {
     this.#parts = parts
@@ -101,6 +105,16 @@ export class PullThrough {
 
   /** @throws OciError MANIFEST_UNKNOWN, TOOMANYREQUESTS, UNAVAILABLE (502, 504), DENIED */
   async getManifest(
+    context: RequestContext,
+    target: UpstreamRepository,
+    reference: Reference,
+  ): Promise<PulledManifest> {
+    const pulled = await this.#getManifest(context, target, reference)
+    this.#parts.uses.touch(cachedName(target), pulled.manifest.digest)
+    return pulled
+  }
+
+  async #getManifest(
     context: RequestContext,
     target: UpstreamRepository,
     reference: Reference,
@@ -131,7 +145,7 @@ export class PullThrough {
     const stored = await this.#findStored(target, digest)
     if (stored !== undefined) return { blob: stored, status: 'HIT' }
     try {
-      const blob = await this.#parts.upstream.headBlob(target, digest, context.signal)
+      const blob = await this.#parts.upstream.headBlob(target, digest, context)
       return { blob, status: 'MISS' }
     } catch (error) {
       throw translateUpstreamError(error, 'BLOB_UNKNOWN')
@@ -140,42 +154,66 @@ export class PullThrough {
 
   /** The caller disposes of the reader. @throws as `getBlob`. */
   async openBlob(
+    { via }: Pick<RequestContext, 'via'>,
     target: UpstreamRepository,
     digest: Digest,
   ): Promise<Pulled & { readonly reader: BlobReader }> {
     const stored = await this.#findStored(target, digest)
     const reader = stored && (await this.#parts.blobs.openBlob(digest))
-    if (reader !== undefined) return { reader, status: 'HIT' }
+    if (reader !== undefined) return { reader: this.#keptWhileRead(reader, digest), status: 'HIT' }
     try {
-      const filled = await this.#parts.fills.open(this.#sourceOf(target, digest))
-      return { reader: filled.reader, status: filled.joined ? 'COALESCED' : 'MISS' }
+      const filled = await this.#parts.fills.open(this.#sourceOf(target, digest, via))
+      const status = filled.joined ? 'COALESCED' : 'MISS'
+      return { reader: this.#keptWhileRead(filled.reader, digest), status }
     } catch (error) {
       throw translateUpstreamError(error, 'BLOB_UNKNOWN')
     }
   }
 
-  #sourceOf(target: UpstreamRepository, digest: Digest): FillSource {
+  #sourceOf(target: UpstreamRepository, digest: Digest, via: readonly string[]): FillSource {
     return {
       repository: cachedName(target),
       host: target.host,
       digest,
-      open: (offset, signal) => this.#parts.upstream.getBlob(target, digest, offset, signal),
+      open: (offset, signal) =>
+        this.#parts.upstream.getBlob(target, digest, offset, { signal, via }),
+    }
+  }
+
+  /** What is being read is not evicted, so that a client that breaks off can go on. */
+  #keptWhileRead(reader: BlobReader, digest: Digest): BlobReader {
+    const use = this.#parts.room.use(digest)
+    return {
+      size: reader.size,
+      read: (range) => reader.read(range),
+      [Symbol.asyncDispose]: async () => {
+        try {
+          await reader[Symbol.asyncDispose]()
+        } finally {
+          use[Symbol.dispose]()
+        }
+      },
     }
   }
 
   /** Of an image: which of an index's images will be wanted, nobody knows yet. */
-  #prefetchLayers(target: UpstreamRepository, manifest: StoredManifest): void {
+  #prefetchLayers(
+    { via }: RequestContext,
+    target: UpstreamRepository,
+    manifest: StoredManifest,
+  ): void {
     if (!this.#settings.prefetchesLayers || isIndexMediaType(manifest.mediaType)) return
     const { blobs } = parseManifest(manifest.bytes, manifest.mediaType)
     for (const { digest } of blobs) {
       const name = `${cachedName(target)}@${digest}`
-      this.#parts.prefetch.add(name, () => this.#prefetchBlob(target, digest))
+      const source = this.#sourceOf(target, digest, via)
+      this.#parts.prefetch.add(name, () => this.#prefetchBlob(target, source))
     }
   }
 
-  async #prefetchBlob(target: UpstreamRepository, digest: Digest): Promise<void> {
-    if ((await this.#findStored(target, digest)) !== undefined) return
-    const { reader, joined, ended } = await this.#parts.fills.open(this.#sourceOf(target, digest))
+  async #prefetchBlob(target: UpstreamRepository, source: FillSource): Promise<void> {
+    if ((await this.#findStored(target, source.digest)) !== undefined) return
+    const { reader, joined, ended } = await this.#parts.fills.open(source)
     await reader[Symbol.asyncDispose]()
     // One that a client has begun takes nobody's turn.
     if (!joined) await ended
@@ -228,7 +266,8 @@ export class PullThrough {
   ): Promise<PulledManifest> {
     const { upstream } = this.#parts
     // Not the client's signal: others may be waiting for the same answer.
-    const fetched = await upstream.getManifest(target, reference, new AbortController().signal)
+    const call = { signal: new AbortController().signal, via: context.via }
+    const fetched = await upstream.getManifest(target, reference, call)
     const tags: Tag[] = isDigestReference(reference) ? [] : [reference]
     const manifest = await this.#keep(context, target, fetched, tags)
     return { manifest, status: 'MISS' }
@@ -244,7 +283,8 @@ export class PullThrough {
     const { manifests } = this.#parts
     try {
       const kept = await manifests.cacheManifest(context, cachedName(target), fetched, tags)
-      this.#prefetchLayers(target, kept)
+      this.#parts.room.add(kept.size)
+      this.#prefetchLayers(context, target, kept)
       return kept
     } catch (error) {
       if (!(error instanceof OciError)) throw error
@@ -271,12 +311,12 @@ export class PullThrough {
     const { upstream, manifests } = this.#parts
     const repository = cachedName(target)
     using deadline = new CheckDeadline(target.host, this.#settings.checkSecondsMax)
-    const { signal } = deadline
-    const head = await upstream.headManifest(target, tag, signal)
+    const call = { signal: deadline.signal, via: context.via }
+    const head = await upstream.headManifest(target, tag, call)
     if (head.digest === cached.digest) return { manifest: cached, status: 'HIT' }
     const known = await manifests.findManifest(context, repository, head.digest)
     const fetched =
-      known ?? head.manifest ?? (await upstream.getManifest(target, head.digest, signal))
+      known ?? head.manifest ?? (await upstream.getManifest(target, head.digest, call))
     const manifest = await this.#keep(context, target, fetched, [tag])
     return { manifest, status: 'MISS' }
   }
@@ -284,12 +324,12 @@ export class PullThrough {
   #throwIfKnownUnknown(key: string): void {
     const known = this.#unknown.get(key)
     if (known === undefined) return
-    if (this.#parts.clock.now() < known.until) throw known.error
+    const age = this.#parts.clock.now() - known.at
+    if (age >= 0 && age < this.#settings.unknownTtlSeconds * 1000) throw known.error
     this.#unknown.delete(key)
   }
 
   #rememberUnknown(key: string, error: unknown): void {
-    const until = this.#parts.clock.now() + this.#settings.unknownTtlSeconds * 1000
-    if (!this.#unknown.get(key)) this.#unknown.set(key, { error, until })
+    if (!this.#unknown.get(key)) this.#unknown.set(key, { error, at: this.#parts.clock.now() })
   }
 }

@@ -23,5 +23,7 @@ export interface RequestContext {
   readonly log: Log
   /** Aborted when the client goes away. */
   readonly signal: AbortSignal
+  /** The proxies that the request came through, in order, as entries of `Via` (RFC 9110, 7.6.3). */
+  readonly via: readonly string[]
   readonly principal: Principal
 }

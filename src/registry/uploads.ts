@@ -7,6 +7,7 @@ import { randomUUID } from 'node:crypto'
 import { type Digest, type DigestAlgorithm, digestAlgorithm, Digester } from '../oci/digest.ts'
 import { OciError } from '../oci/errors.ts'
 import type { RepositoryName } from '../oci/repository-name.ts'
+import type { ContentLocks } from './content-locks.ts'
 import type {
   BlobRecord,
   Clock,
@@ -22,12 +23,14 @@ import { type Chunk, checkChunk, rangeInvalid } from './upload-session.ts'
 interface Stores {
   readonly metadata: MetadataStore
   readonly uploads: UploadStore
+  readonly locks: ContentLocks
   readonly clock: Clock
 }
 
 export class Uploads {
   readonly #metadata: MetadataStore
   readonly #uploads: UploadStore
+  readonly #locks: ContentLocks
   readonly #clock: Clock
   readonly #digesters: UploadDigesters
   /** Sessions that a request is writing to now. */
@@ -36,6 +39,7 @@ export class Uploads {
   constructor(stores: Stores, settings: { digestersMax: number }) {
     this.#metadata = stores.metadata
     this.#uploads = stores.uploads
+    this.#locks = stores.locks
     this.#clock = stores.clock
     this.#digesters = new UploadDigesters(settings.digestersMax)
   }
@@ -90,8 +94,10 @@ export class Uploads {
         await this.#discard(upload.id)
         throw digestMismatch(digest, actual, size)
       }
-      await this.#uploads.commitUpload(upload.id, digest)
-      await this.#metadata.putBlob(repository, { digest, size }, upload.id)
+      await this.#locks.whileStoring(digest, async () => {
+        await this.#uploads.commitUpload(upload.id, digest)
+        await this.#metadata.putBlob(repository, { digest, size }, upload.id)
+      })
       context.log.info({ repository, digest, size }, 'blob pushed')
       return { digest, size }
     })
@@ -114,8 +120,10 @@ export class Uploads {
       if (error !== undefined) throw error
       const actual = digester.digest()
       if (actual !== digest) throw digestMismatch(digest, actual, appended)
-      await this.#uploads.commitUpload(id, digest)
-      await this.#metadata.putBlob(repository, { digest, size: appended })
+      await this.#locks.whileStoring(digest, async () => {
+        await this.#uploads.commitUpload(id, digest)
+        await this.#metadata.putBlob(repository, { digest, size: appended })
+      })
       context.log.info({ repository, digest, size: appended }, 'blob pushed')
       return { digest, size: appended }
     } catch (error) {
@@ -212,11 +220,26 @@ export class Uploads {
     const reached = offset + appended
     if (digester !== undefined) this.#digesters.put(id, digester, reached)
     // The last chunk's session is about to end: its offset need not be recorded.
-    if (error !== undefined || options.last !== true) {
-      await this.#metadata.setUploadOffset(id, reached)
-    }
+    if (error !== undefined || options.last !== true) await this.#record(upload, reached)
     if (error !== undefined) throw error
     return reached
+  }
+
+  /** Bytes that could not be counted are given back: on a full disk everybody waits for them. */
+  async #record(upload: UploadRecord, reached: number): Promise<void> {
+    const { id, repository, offset } = upload
+    try {
+      await this.#metadata.setUploadOffset(id, reached)
+    } catch (error) {
+      const cut = async (): Promise<void> => {
+        // What failed may have been done all the same.
+        const known = await this.#metadata.findUpload(repository, id)
+        if (known?.offset !== offset) return
+        await this.#uploads.appendToUpload(id, offset, nothing(), { onBytes: () => undefined })
+      }
+      await cut().catch(() => undefined)
+      throw error
+    }
   }
 
   async #digestOf(id: UploadId, size: number, algorithm: DigestAlgorithm): Promise<Digest> {
@@ -229,12 +252,23 @@ export class Uploads {
     return digester.digest()
   }
 
-  /** Row first: without it the bytes are nobody's and are removed at the latest at the next start. */
+  /**
+   * Row first: without it the bytes are nobody's and are removed at the latest at the next start. Only
+   * a full disk may have no room for that; then the bytes make some.
+   */
   async #discard(id: UploadId): Promise<void> {
-    await this.#metadata.deleteUpload(id)
+    try {
+      await this.#metadata.deleteUpload(id)
+    } catch (error) {
+      if (!(error instanceof OciError && error.code === 'STORAGE_FULL')) throw error
+      await this.#uploads.deleteUpload(id)
+      await this.#metadata.deleteUpload(id)
+    }
     await this.#uploads.deleteUpload(id)
   }
 }
+
+async function* nothing(): AsyncGenerator<Uint8Array> {}
 
 const leftoversPerQuery = 1_000
 

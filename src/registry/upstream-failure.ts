@@ -5,6 +5,10 @@
 import { parseEcrHost } from '../oci/ecr-host.ts'
 import { OciError, type OciErrorCode } from '../oci/errors.ts'
 import { UpstreamError } from '../oci/upstream-error.ts'
+import { loopAdvice } from './proxy-chain.ts'
+
+/** What a registry like this one answers when asking on would lead back to where a request was. */
+const loopDetected = 508
 
 /** An upstream that does not have it. */
 const unknownStatuses: readonly number[] = [400, 404, 410]
@@ -32,9 +36,14 @@ export function translateUpstreamError(
   const message = reasonOf(error, host)
   const detail = { upstream: host, ...(status !== undefined && { status }) }
   if (problem === 'offline' || isDefinite(error) || isNoManifest(error)) {
-    return new OciError(unknown, { message: message + loginHint(error), detail, cause: error })
+    const whole = [message, error.advice ?? ecrAdvice(error)].filter(Boolean).join('; ')
+    return new OciError(unknown, { message: whole, detail, cause: error })
   }
   if (problem === 'address') return new OciError('DENIED', { message, detail, cause: error })
+  if (status === loopDetected) {
+    const whole = `${message}: the request goes round in a loop of registries; ${loopAdvice}`
+    return new OciError('UNAVAILABLE', { status, message: whole, detail, cause: error })
+  }
   const retryAfter = Math.max(1, Math.ceil((retryAfterMs ?? 1000) / 1000))
   const headers = { 'Retry-After': String(retryAfter) }
   if (status === 429)
@@ -55,13 +64,12 @@ export function reasonOf(error: unknown, host: string): string {
   return `${error.host} answered with status ${error.status}`
 }
 
-/** Private ECR registries take a password that lasts twelve hours, which somebody has to get. */
-function loginHint({ host, status }: UpstreamError): string {
-  const ecr = status === 401 || status === 403 ? parseEcrHost(host) : undefined
-  if (ecr === undefined) return ''
+/** Private ECR registries say neither who was refused nor what was missing. */
+function ecrAdvice({ host, status }: UpstreamError): string | undefined {
+  const isRefusal = status === 401 || status === 403
+  if (!isRefusal || parseEcrHost(host) === undefined) return undefined
   return (
-    '; this version does not log in to ECR by itself: list the host in registry_proxies.registries ' +
-    'with username AWS and, in password_file, what ' +
-    `"aws ecr get-login-password --region ${ecr.region}" prints`
+    'if the image is there, what Trow logs in with (its AWS credentials, or the login of the entry ' +
+    'in registry_proxies.registries) needs ecr:BatchGetImage and ecr:GetDownloadUrlForLayer for it'
   )
 }

@@ -2,7 +2,7 @@
  * Keeps requests for hosts that nobody vouched for on the public Internet: https only, and the
  * address that is connected to is one that was checked, so that a name that resolves to something
  * else a moment later (DNS rebinding) leads nowhere. Addresses in a URL never reach a resolver;
- * they are checked before anything is sent.
+ * they are checked before anything is sent. Where a proxy resolves names, only those are checked.
  */
 import { lookup as systemLookup } from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'

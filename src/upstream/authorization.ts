@@ -1,10 +1,11 @@
 /**
  * The layer that logs in. Credentials belong to the registry's own origin: a request to any other
  * one (a redirect's target) is at most given an anonymous token. A challenge is answered once, a
- * token that was refused is replaced once, and a second refusal is the answer.
+ * token or a password that does not last is replaced once when it was refused, and a second refusal
+ * is the answer.
  */
 import { type Challenge, findChallenge } from './challenge.ts'
-import { type Credentials, PasswordCredentials } from './credentials.ts'
+import { type Credentials, type CredentialSource, PasswordCredentials } from './credentials.ts'
 import { challengesOf, type Endpoint } from './endpoint.ts'
 import { UpstreamError } from '../oci/upstream-error.ts'
 import { discard, type Send, type UpstreamRequest, type UpstreamResponse } from './exchange.ts'
@@ -15,7 +16,7 @@ export interface AuthorizerOptions {
   readonly send: Send
   readonly endpoint: Endpoint
   readonly tokens: TokenSource
-  readonly credentials: Credentials | undefined
+  readonly credentials: Credentials | CredentialSource | undefined
   readonly realmPolicy: RealmPolicy
 }
 
@@ -23,6 +24,8 @@ export interface AuthorizerOptions {
 interface Grant {
   readonly header?: string
   readonly token?: { readonly request: TokenRequest; readonly text: string }
+  /** A password that may have become invalid, of which there is a newer one then. */
+  readonly password?: Credentials
   /** The token service that the credentials were kept from. */
   readonly distrusted?: URL
 }
@@ -38,18 +41,33 @@ export class Authorizer {
 
   readonly send: Send = async (request) => {
     const isOwn = await this.#isOwnOrigin(request)
-    const first = await this.#grant(isOwn ? this.#challenges : [], request, isOwn)
-    const response = await this.#options.send(withGrant(request, first))
-    if (response.status !== 401) return response
-    if (first.token) this.#options.tokens.forgetToken(first.token.request, first.token.text)
+    let grant = await this.#grant(isOwn ? this.#challenges : [], request, isOwn)
+    let response = await this.#options.send(withGrant(request, grant))
+    // The second time, what a challenge brought was a password that does not hold any more.
+    for (let answers = 0; answers < 2 && mayBeAnswered(response, grant, answers); answers++) {
+      const next = await this.#nextGrant(grant, response, { request, isOwn })
+      if (next.header === undefined || next.header === grant.header) return response
+      await discard(response)
+      grant = next
+      response = await this.#options.send(withGrant(request, grant))
+    }
+    if (response.status !== 401 || grant.distrusted === undefined) return response
+    await discard(response)
+    throw distrustError(response.url, grant.distrusted)
+  }
+
+  async #nextGrant(
+    refused: Grant,
+    response: UpstreamResponse,
+    { request, isOwn }: { request: UpstreamRequest; isOwn: boolean },
+  ): Promise<Grant> {
+    if (refused.token) this.#options.tokens.forgetToken(refused.token.request, refused.token.text)
+    if (response.status !== 401) {
+      return await this.#grant(this.#challenges, request, isOwn, refused.password)
+    }
     const challenges = await this.#challengesAfter(response, request, isOwn)
     if (isOwn && challenges.length > 0) this.#challenges = challenges
-    const second = await this.#grant(challenges, request, isOwn)
-    if (second.header === undefined || second.header === first.header) return response
-    await discard(response)
-    const answer = await this.#options.send(withGrant(request, second))
-    if (answer.status === 401 && second.distrusted) throw await distrust(answer, second.distrusted)
-    return answer
+    return await this.#grant(challenges, request, isOwn, refused.password)
   }
 
   async #isOwnOrigin({ url, signal }: UpstreamRequest): Promise<boolean> {
@@ -72,14 +90,25 @@ export class Authorizer {
     challenges: readonly Challenge[],
     request: UpstreamRequest,
     isOwn: boolean,
+    refused?: Credentials,
   ): Promise<Grant> {
-    const credentials = isOwn ? this.#options.credentials : undefined
     const bearer = findChallenge(challenges, 'bearer')
+    const basic = findChallenge(challenges, 'basic')
+    if (bearer === undefined && basic === undefined) return {}
+    const credentials = isOwn ? await this.#getCredentials(request.signal, refused) : undefined
     if (bearer !== undefined) return await this.#bearerGrant(bearer, request, credentials)
-    const isBasic = findChallenge(challenges, 'basic') !== undefined
-    return isBasic && credentials instanceof PasswordCredentials
-      ? { header: credentials.toBasic() }
-      : {}
+    if (!(credentials instanceof PasswordCredentials)) return {}
+    const isFixed = credentials === this.#options.credentials
+    return { header: credentials.toBasic(), ...(!isFixed && { password: credentials }) }
+  }
+
+  async #getCredentials(
+    signal: AbortSignal,
+    refused: Credentials | undefined,
+  ): Promise<Credentials | undefined> {
+    const { credentials } = this.#options
+    if (credentials === undefined || !('getCredentials' in credentials)) return credentials
+    return await credentials.getCredentials(signal, refused)
   }
 
   async #bearerGrant(
@@ -97,13 +126,31 @@ export class Authorizer {
       scope: request.scope ?? parameters.get('scope'),
       credentials: isTrusted ? credentials : undefined,
     }
-    const text = await this.#options.tokens.getToken(tokenRequest, request.signal)
-    return {
-      header: `Bearer ${text}`,
-      token: { request: tokenRequest, text },
-      ...(credentials !== undefined && !isTrusted && { distrusted: realm }),
+    const distrusted = credentials !== undefined && !isTrusted ? realm : undefined
+    const text = await this.#getToken(tokenRequest, request, distrusted)
+    const token = { request: tokenRequest, text }
+    return { header: `Bearer ${text}`, token, ...(distrusted && { distrusted }) }
+  }
+
+  /** A service that gives nothing to strangers may give it to who may log in there. */
+  async #getToken(
+    wanted: TokenRequest,
+    { url, signal }: UpstreamRequest,
+    distrusted: URL | undefined,
+  ): Promise<string> {
+    try {
+      return await this.#options.tokens.getToken(wanted, signal)
+    } catch (error) {
+      const isRefusal = error instanceof UpstreamError && [401, 403].includes(error.status ?? 0)
+      throw distrusted && isRefusal ? distrustError(url, distrusted, error) : error
     }
   }
+}
+
+/** ECR answers 403 to a password that has expired, like to one that may not see this. */
+function mayBeAnswered({ status }: UpstreamResponse, grant: Grant, answers: number): boolean {
+  if (grant.password !== undefined) return status === 401 || status === 403
+  return status === 401 && answers === 0
 }
 
 function withGrant(request: UpstreamRequest, { header }: Grant): UpstreamRequest {
@@ -111,12 +158,19 @@ function withGrant(request: UpstreamRequest, { header }: Grant): UpstreamRequest
   return { ...request, headers: { ...request.headers, authorization: header } }
 }
 
-async function distrust(response: UpstreamResponse, realm: URL): Promise<UpstreamError> {
-  await discard(response)
-  const { host } = response.url
+function distrustError({ host }: URL, realm: URL, cause?: unknown): UpstreamError {
   return new UpstreamError(
     `${host} sends to the token service ${realm.origin} to log in, ` +
       'which was not given the credentials because it is not to be trusted with them',
-    { host, problem: 'status', status: 401, codes: ['UNAUTHORIZED'] },
+    {
+      host,
+      problem: 'status',
+      status: 401,
+      cause,
+      codes: ['UNAUTHORIZED'],
+      advice:
+        `its token service ${realm.origin} was not given the login; if it may have it, name ` +
+        `${realm.host} in auth_hosts of the entry in registry_proxies.registries`,
+    },
   )
 }

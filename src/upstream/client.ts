@@ -30,13 +30,18 @@ export interface RegistryClientOptions extends Omit<RegistrySessionOptions, 'sen
 
 export class RegistryClient implements AsyncDisposable {
   readonly registry: RegistryHost
-  readonly #transport: Sender
+  readonly #options: RegistryClientOptions
   readonly #session: RegistrySession
 
-  constructor(options: RegistryClientOptions) {
+  constructor(options: RegistryClientOptions, session?: RegistrySession) {
     this.registry = options.registry
-    this.#transport = options.transport
-    this.#session = new RegistrySession({ ...options, send: options.transport.send })
+    this.#options = options
+    this.#session = session ?? new RegistrySession({ ...options, send: options.transport.send })
+  }
+
+  /** The same client, which sends these with each request for content, by lower-case name. */
+  withHeaders(headers: Readonly<Record<string, string>>): RegistryClient {
+    return new RegistryClient(this.#options, this.#session.withHeaders(headers))
   }
 
   /** @throws UpstreamError, of problem `content` when the bytes do not match a digest. */
@@ -165,7 +170,7 @@ export class RegistryClient implements AsyncDisposable {
 
   /** Cuts off what is still in flight. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#transport[Symbol.asyncDispose]()
+    await this.#options.transport[Symbol.asyncDispose]()
   }
 }
 

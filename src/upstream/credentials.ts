@@ -5,6 +5,16 @@
 
 export type Credentials = PasswordCredentials | IdentityToken
 
+/** Credentials that are fetched when they are needed, and do not last. */
+export interface CredentialSource {
+  /**
+   * @param refused those that the registry has just refused, so that others are wanted.
+   * @returns the same again where it is of no use to fetch others.
+   * @throws UpstreamError `login` when there are none to be had.
+   */
+  getCredentials(signal: AbortSignal, refused?: Credentials): Promise<Credentials>
+}
+
 export class PasswordCredentials {
   readonly username: string
   readonly #password: string

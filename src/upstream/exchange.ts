@@ -14,7 +14,7 @@ export interface UpstreamRequest {
   readonly url: URL
   /** By lower-case name. */
   readonly headers: Readonly<Record<string, string>>
-  readonly body?: string
+  readonly body?: string | Uint8Array
   /** The token scope this request needs (`repository:library/nginx:pull`), where tokens are used. */
   readonly scope?: string
   readonly signal: AbortSignal

@@ -2,12 +2,18 @@
 import type { UpstreamBlob } from '../registry/ports.ts'
 import type { BlobAnswer } from './blob-answer.ts'
 
-export function heldBlob(blob: BlobAnswer, release: () => void): UpstreamBlob {
+interface Holder {
+  readonly release: () => void
+  /** Told of all bytes that come. */
+  readonly onBytes: (bytes: number) => void
+}
+
+export function heldBlob(blob: BlobAnswer, { release, onBytes }: Holder): UpstreamBlob {
   const { size, offset, chunks } = blob
   return {
     size,
     offset,
-    chunks,
+    chunks: counted(chunks, onBytes),
     async [Symbol.asyncDispose]() {
       try {
         await blob[Symbol.asyncDispose]()
@@ -15,5 +21,15 @@ export function heldBlob(blob: BlobAnswer, release: () => void): UpstreamBlob {
         release()
       }
     },
+  }
+}
+
+async function* counted(
+  chunks: AsyncIterable<Uint8Array>,
+  onBytes: (bytes: number) => void,
+): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) {
+    onBytes(chunk.length)
+    yield chunk
   }
 }

@@ -25,12 +25,18 @@ const problemsByCode: Readonly<Record<string, UpstreamProblem>> = {
 
 const retryableProblems = new Set<UpstreamProblem>(['connection', 'refused', 'timeout'])
 
-/** An error of a connection as an UpstreamError; one that is that already stays what it is. */
-export function networkError(url: URL, error: unknown): UpstreamError {
+/** What can only have happened on the way to a proxy, where there is one. */
+const connectCodes = /^(?:ENOTFOUND|EAI_.*|ECONNREFUSED|ETIMEDOUT|UND_ERR_CONNECT_TIMEOUT)$/
+
+/**
+ * An error of a connection as an UpstreamError; one that is that already stays what it is.
+ * @param proxy the one between, whose user and password are not shown.
+ */
+export function networkError(url: URL, error: unknown, proxy?: URL): UpstreamError {
   if (error instanceof UpstreamError) return error
   const code = codeOf(error)
   const problem = problemOf(code)
-  return new UpstreamError(describe(url.host, problem, code, error), {
+  return new UpstreamError(describe(whoFailed(url, code, proxy), problem, code, error), {
     host: url.host,
     problem,
     retryable: retryableProblems.has(problem) || code === 'EAI_AGAIN',
@@ -54,10 +60,23 @@ function problemOf(code: string): UpstreamProblem {
   return 'connection'
 }
 
-function describe(host: string, problem: UpstreamProblem, code: string, error: unknown): string {
-  // Node appends advice about its own flags.
+function whoFailed({ host }: URL, code: string, proxy: URL | undefined): string {
+  if (proxy === undefined) return host
+  if (connectCodes.test(code)) return `the proxy ${proxy.host}, through which ${host} is reached,`
+  return `${host} (through the proxy ${proxy.host})`
+}
+
+function reasonOf(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error)
-  const reason = text.replace(/; if the root CA is installed locally.*$/s, '')
+  const [, status] = /^Proxy (?:response|Authentication Required) \((\d+)\)/.exec(text) ?? []
+  if (status === '407') return 'the proxy wants a login, as in http://USER:PASSWORD@proxy.example'
+  if (status !== undefined) return `the proxy answered ${status}`
+  // Node appends advice about its own flags.
+  return text.replace(/; if the root CA is installed locally.*$/s, '')
+}
+
+function describe(host: string, problem: UpstreamProblem, code: string, error: unknown): string {
+  const reason = reasonOf(error)
   const descriptions: Partial<Record<UpstreamProblem, string>> = {
     unresolved: `the host of ${host} was not found (${code})`,
     refused: `${host} refused the connection`,

@@ -1,6 +1,6 @@
 /** `ratelimit-limit: 100;w=21600`, as Docker Hub counts pulls: how many of how many are left. */
+import type { RateLimit } from '../registry/upstream-state.ts'
 import { headerOf, type UpstreamHeaders } from './exchange.ts'
-import type { RateLimit } from './upstream-settings.ts'
 
 /** @returns undefined for an answer that does not tell. */
 export function parseRateLimit(headers: UpstreamHeaders): RateLimit | undefined {

@@ -24,9 +24,16 @@ export function siteRealm(authHosts: readonly string[] = []): RealmPolicy {
   return (realm, registry) => {
     if (!secureRealm(realm, registry)) return false
     if (realm.hostname === registry.hostname) return true
-    if (authHosts.some((host) => host === realm.host || host === realm.hostname)) return true
+    if (isAuthHost(authHosts, realm)) return true
     return isSameSite(realm.hostname, registry.hostname)
   }
+}
+
+/** Whether one of `authHosts` is where a URL leads; one without a port is so on every port. */
+export function isAuthHost(authHosts: readonly string[], url: URL): boolean {
+  return authHosts.some(
+    (host) => host === url.hostname || URL.parse(`${url.protocol}//${host}`)?.host === url.host,
+  )
 }
 
 function isSameSite(realm: string, registry: string): boolean {

@@ -6,7 +6,7 @@
 import { limits } from '../config/limits.ts'
 import type { RegistryHost } from '../oci/image-reference.ts'
 import { Authorizer } from './authorization.ts'
-import type { Credentials } from './credentials.ts'
+import type { Credentials, CredentialSource } from './credentials.ts'
 import { Endpoint, type Scheme } from './endpoint.ts'
 import type { UpstreamError } from '../oci/upstream-error.ts'
 import {
@@ -30,8 +30,12 @@ export interface RegistrySessionOptions {
   readonly send: Send
   /** Tried in this order until one is answered; `['https']` unless plain http was asked for. */
   readonly schemes?: readonly Scheme[]
-  readonly credentials?: Credentials | undefined
+  readonly credentials?: Credentials | CredentialSource | undefined
   readonly realmPolicy?: RealmPolicy
+  /** Sent with each request for content, by lower-case name. */
+  readonly headers?: Readonly<Record<string, string>>
+  /** The registry whose content is asked for, where the one that is asked stands in for it. */
+  readonly namespace?: RegistryHost
   readonly retryPolicy?: RetryPolicy
   readonly timer?: Timer
   readonly random?: () => number
@@ -55,25 +59,25 @@ export interface PageStart {
   readonly entries?: number
 }
 
-export class RegistrySession {
-  readonly #endpoint: Endpoint
-  readonly #timer: Timer
-  readonly #send: Send
+/** What all requests to one registry go through. */
+interface Layers {
+  readonly endpoint: Endpoint
+  readonly timer: Timer
+  readonly send: Send
+}
 
-  constructor(options: RegistrySessionOptions) {
-    const { send, timer = systemTimer, random = Math.random } = options
-    const retry = { policy: options.retryPolicy ?? defaultRetryPolicy, timer, random }
-    const unauthorized = followingRedirects(send)
-    this.#timer = timer
-    this.#endpoint = new Endpoint(options.registry, options.schemes ?? ['https'], unauthorized)
-    const authorizer = new Authorizer({
-      send,
-      endpoint: this.#endpoint,
-      tokens: new TokenSource(retrying(unauthorized, retry), timer),
-      credentials: options.credentials,
-      realmPolicy: options.realmPolicy ?? secureRealm,
-    })
-    this.#send = retrying(followingRedirects(authorizer.send), retry)
+export class RegistrySession {
+  readonly #layers: Layers
+  readonly #options: RegistrySessionOptions
+
+  constructor(options: RegistrySessionOptions, layers = layersOf(options)) {
+    this.#options = options
+    this.#layers = layers
+  }
+
+  /** The same session, which sends these with each request for content, by lower-case name. */
+  withHeaders(headers: Readonly<Record<string, string>>): RegistrySession {
+    return new RegistrySession({ ...this.#options, headers }, this.#layers)
   }
 
   /** The answer, whatever its status, and how to make an error of it. */
@@ -81,10 +85,10 @@ export class RegistrySession {
     request: SessionRequest,
   ): Promise<{ response: UpstreamResponse; failure: () => Promise<UpstreamError> }> {
     const sent = await this.#complete(request)
-    const response = await this.#send(sent)
+    const response = await this.#layers.send(sent)
     return {
       response,
-      failure: async () => await statusError(sent, response, this.#timer.now()),
+      failure: async () => await statusError(sent, response, this.#layers.timer.now()),
     }
   }
 
@@ -116,8 +120,26 @@ export class RegistrySession {
 
   async #complete(request: SessionRequest): Promise<UpstreamRequest> {
     const { method = 'GET', path, scope, accept, signal } = request
-    const url = new URL(path, await this.#endpoint.getOrigin(signal))
-    const headers = { ...(accept !== undefined && { accept }), ...request.headers }
+    const { namespace, headers: common } = this.#options
+    const url = new URL(path, await this.#layers.endpoint.getOrigin(signal))
+    // As containerd has it (specification, "Registry Proxying"); pages that follow may have it already.
+    if (namespace !== undefined) url.searchParams.set('ns', namespace)
+    const headers = { ...common, ...(accept !== undefined && { accept }), ...request.headers }
     return { method, url, headers, scope, signal }
   }
+}
+
+function layersOf(options: RegistrySessionOptions): Layers {
+  const { send, timer = systemTimer, random = Math.random } = options
+  const retry = { policy: options.retryPolicy ?? defaultRetryPolicy, timer, random }
+  const unauthorized = followingRedirects(send)
+  const endpoint = new Endpoint(options.registry, options.schemes ?? ['https'], unauthorized)
+  const authorizer = new Authorizer({
+    send,
+    endpoint,
+    tokens: new TokenSource(retrying(unauthorized, retry), timer),
+    credentials: options.credentials,
+    realmPolicy: options.realmPolicy ?? secureRealm,
+  })
+  return { endpoint, timer, send: retrying(followingRedirects(authorizer.send), retry) }
 }

@@ -9,6 +9,8 @@ import { guarded, guardedLookup, notAsked, type Resolver } from './address-guard
 import { withoutIdentity } from './choose-entry.ts'
 import { apiHost } from './endpoint.ts'
 import type { Send } from './exchange.ts'
+import type { Proxies } from './proxies.ts'
+import { isAuthHost } from './realm.ts'
 import { type Sender, Transport, type TransportOptions } from './transport.ts'
 import type { UpstreamEntry } from './upstream-settings.ts'
 
@@ -23,6 +25,7 @@ export interface RoutedTransportOptions {
   readonly registries: readonly UpstreamEntry[]
   readonly transportFactory?: TransportFactory | undefined
   readonly resolver?: Resolver | undefined
+  readonly proxies?: Proxies | undefined
 }
 
 export class RoutedTransport implements Sender {
@@ -61,14 +64,14 @@ export class RoutedTransport implements Sender {
   }
 
   /** The entry by which another host may be trusted, whatever its address is. */
-  #findVoucher({ protocol, host, hostname }: URL): UpstreamEntry | undefined {
+  #findVoucher(url: URL): UpstreamEntry | undefined {
     const { registries, entry } = this.#options
+    const { protocol, host } = url
     const other = registries.find(
       (one) => new URL(`${protocol}//${apiHost(one.host as RegistryHost)}`).host === host,
     )
     if (other !== undefined) return withoutIdentity(other)
-    const isAuthHost = entry.authHosts?.some((name) => name === host || name === hostname)
-    return isAuthHost ? withoutIdentity(entry) : undefined
+    return isAuthHost(entry.authHosts ?? [], url) ? withoutIdentity(entry) : undefined
   }
 
   readonly #public: Send = async (request) => {
@@ -83,8 +86,8 @@ export class RoutedTransport implements Sender {
   #sender(key: string, options: () => TransportOptions): Sender {
     const known = this.#senders.get(key)
     if (known !== undefined) return known
-    const { transportFactory = (given) => new Transport(given) } = this.#options
-    const sender = transportFactory(options())
+    const { transportFactory = (given) => new Transport(given), proxies } = this.#options
+    const sender = transportFactory({ ...options(), proxies })
     this.#senders.set(key, sender)
     return sender
   }

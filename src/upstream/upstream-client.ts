@@ -3,8 +3,12 @@
  * not faster than it may be. A client that is retired goes on with what it has begun.
  */
 import { limits } from '../config/limits.ts'
+import type { RegistryHost } from '../oci/image-reference.ts'
+import { UpstreamError } from '../oci/upstream-error.ts'
+import { withSelf } from '../registry/proxy-chain.ts'
 import { RegistryClient } from './client.ts'
-import { PasswordCredentials } from './credentials.ts'
+import { type Credentials, type CredentialSource, PasswordCredentials } from './credentials.ts'
+import type { EcrCredentials } from './ecr-credentials.ts'
 import type { Send } from './exchange.ts'
 import { siteRealm } from './realm.ts'
 import { RequestTurns } from './request-turns.ts'
@@ -12,7 +16,6 @@ import { defaultRetryPolicy, type RetryPolicy } from './retry.ts'
 import { RoutedTransport, type RoutedTransportOptions } from './routed-transport.ts'
 import type { Timer } from './timer.ts'
 import type { UpstreamHealth } from './upstream-health.ts'
-import type { UpstreamEntry } from './upstream-settings.ts'
 
 /** Somebody waits: a second try soon, and for what says "later" the caller has other answers. */
 const retryPolicy: RetryPolicy = {
@@ -26,31 +29,40 @@ const retryPolicy: RetryPolicy = {
 export interface UpstreamClientOptions extends RoutedTransportOptions {
   readonly health: UpstreamHealth
   readonly timer: Timer
+  readonly ecr?: EcrCredentials | undefined
   readonly random?: (() => number) | undefined
-  readonly hops: number
+  /** The registry that the host stands in for. */
+  readonly namespace?: RegistryHost
+  /** What this process calls itself in `Via`. */
+  readonly proxyName: string
+  /** Called for each request that is sent to the upstream itself. */
+  readonly onRequest: () => void
 }
 
 export class UpstreamClient {
   readonly health: UpstreamHealth
   readonly listed: boolean
   readonly #client: RegistryClient
+  readonly #proxyName: string
   /** Questions and transfers under way. */
   #uses = 0
   #onUnused: (() => void) | undefined
 
   constructor(options: UpstreamClientOptions) {
-    const { host, entry, timer, random, health } = options
+    const { host, namespace, entry, timer, random, health, proxyName } = options
     this.health = health
+    this.#proxyName = proxyName
     this.listed = options.listed
     const transport = new RoutedTransport(options)
     this.#client = new RegistryClient({
       registry: host,
+      ...(namespace && { namespace }),
       transport: {
         send: wellMannered(transport, options),
         [Symbol.asyncDispose]: async () => await transport[Symbol.asyncDispose](),
       },
       schemes: [entry.insecure ? 'http' : 'https'],
-      credentials: credentialsOf(entry),
+      credentials: credentialsOf(options),
       realmPolicy: siteRealm(entry.authHosts),
       retryPolicy,
       timer,
@@ -58,9 +70,14 @@ export class UpstreamClient {
     })
   }
 
-  /** For who holds it. @throws UpstreamError `suspended` without asking, or what `work` throws. */
-  async ask<T>(work: (client: RegistryClient) => Promise<T>): Promise<T> {
-    return await this.health.run(async () => await work(this.#client))
+  /**
+   * For who holds it.
+   * @param via of the request on whose behalf it is asked.
+   * @throws UpstreamError `suspended` without asking, or what `work` throws.
+   */
+  async ask<T>(via: readonly string[], work: (client: RegistryClient) => Promise<T>): Promise<T> {
+    const headers = { via: withSelf(via, this.#proxyName).join(', ') }
+    return await this.health.run(async () => await work(this.#client.withHeaders(headers)))
   }
 
   /** Keeps a retired client's connections until what is returned is called. */
@@ -91,7 +108,7 @@ export class UpstreamClient {
 }
 
 function wellMannered(transport: RoutedTransport, options: UpstreamClientOptions): Send {
-  const { entry, health, timer, hops } = options
+  const { entry, health, timer, onRequest } = options
   const { requestsPerSecond } = entry
   const turns = requestsPerSecond ? new RequestTurns(requestsPerSecond, timer) : undefined
   return async (request) => {
@@ -101,14 +118,31 @@ function wellMannered(transport: RoutedTransport, options: UpstreamClientOptions
       return response
     }
     await turns?.take(request.url.host, request.signal)
-    const headers = { ...request.headers, 'x-trow-hops': String(hops) }
-    const response = await transport.send({ ...request, headers })
+    const response = await counted(transport.send(request), onRequest)
     health.observeLogin(request, response)
     health.observeRateLimit(response)
     return response
   }
 }
 
-function credentialsOf({ user }: UpstreamEntry): PasswordCredentials | undefined {
-  return user && new PasswordCredentials(user.name, user.password.reveal())
+/** A host that must not be asked was not. */
+async function counted<T>(sent: Promise<T>, onRequest: () => void): Promise<T> {
+  try {
+    const response = await sent
+    onRequest()
+    return response
+  } catch (error) {
+    if (!(error instanceof UpstreamError) || error.problem !== 'address') onRequest()
+    throw error
+  }
+}
+
+/** What is fetched for ECR is never sent in clear, whatever an entry says. */
+function credentialsOf({
+  host,
+  entry: { user, insecure },
+  ecr,
+}: UpstreamClientOptions): Credentials | CredentialSource | undefined {
+  if (user !== undefined) return new PasswordCredentials(user.name, user.password.reveal())
+  return insecure ? undefined : ecr?.sourceFor(host)
 }

@@ -5,31 +5,44 @@
  */
 import { limits } from '../config/limits.ts'
 import { parseRegistryHost, type RegistryHost } from '../oci/image-reference.ts'
+import type { RepositoryName } from '../oci/repository-name.ts'
 import type { UpstreamRepository } from '../registry/ports.ts'
+import type { PullCounts } from '../registry/pull-counts.ts'
+import type { UpstreamState } from '../registry/upstream-state.ts'
 import type { Resolver } from './address-guard.ts'
 import { type ChosenEntry, chooseEntry, withoutIdentity } from './choose-entry.ts'
+import type { EcrCredentials } from './ecr-credentials.ts'
 import { fingerprint } from './entry-fingerprint.ts'
+import type { Proxies } from './proxies.ts'
 import type { TransportFactory } from './routed-transport.ts'
 import type { Timer } from './timer.ts'
 import { UpstreamClient } from './upstream-client.ts'
-import { UpstreamHealth } from './upstream-health.ts'
-import type { UpstreamEntry, UpstreamLog, UpstreamState } from './upstream-settings.ts'
+import { type Health, UpstreamHealth } from './upstream-health.ts'
+import type { UpstreamEntry, UpstreamLog } from './upstream-settings.ts'
 
 export interface UpstreamParts {
   readonly timer: Timer
   readonly random?: () => number
   readonly log?: UpstreamLog
+  /** Told of every request, and of the bytes that come. */
+  readonly counts?: PullCounts
   readonly transportFactory?: TransportFactory
   /** Resolves the names of hosts that nobody vouches for. */
   readonly resolver?: Resolver
-  /** Registries like this one that a request has gone through, this one included. */
-  readonly hops?: number
+  /** Through which requests go that are not for a host nearby. */
+  readonly proxies?: Proxies
+  /** Logs in to private ECR registries that no entry has a login for. */
+  readonly ecr?: EcrCredentials
+  /** What this process calls itself in `Via`. */
+  readonly proxyName: string
 }
 
 interface Kept {
   readonly client: UpstreamClient
-  readonly place: Pick<UpstreamState, 'host' | 'pathPrefix' | 'endpoint'>
+  readonly place: Place
 }
+
+type Place = Pick<UpstreamState, 'host' | 'pathPrefix' | 'endpoint' | 'listed'>
 
 export class UpstreamClients implements AsyncDisposable {
   readonly #parts: UpstreamParts
@@ -47,16 +60,18 @@ export class UpstreamClients implements AsyncDisposable {
 
   /** Those to ask one after the other. */
   find(target: UpstreamRepository, chosen: ChosenEntry): UpstreamClient[] {
-    const { endpoints } = chosen.entry
-    const hosts = endpoints.length === 0 ? [target.host] : endpoints.map(parseRegistryHost)
-    return hosts.map((host) => this.#find(target, chosen, host))
+    return hostsOf(target, chosen).map((host) => this.#find(target, chosen, host))
   }
 
   get states(): UpstreamState[] {
-    return [...this.#kept.values()].map(({ client, place }) => ({
-      ...place,
-      ...client.health.state,
-    }))
+    return [...this.#kept.values()].map(stateOf)
+  }
+
+  /** Of all that the configuration names, in its order, then of the others that were asked. */
+  get allStates(): UpstreamState[] {
+    const configured = new Map(this.#registries.flatMap((entry) => this.#statesOfEntry(entry)))
+    const others = [...this.#kept].filter(([key]) => !configured.has(key))
+    return [...configured.values(), ...others.map(([, kept]) => stateOf(kept))]
   }
 
   /** What is under way goes on as it began. */
@@ -74,10 +89,32 @@ export class UpstreamClients implements AsyncDisposable {
     await Promise.all([...this.#retired].map((client) => client.close()))
   }
 
-  #find(target: UpstreamRepository, chosen: ChosenEntry, host: RegistryHost): UpstreamClient {
+  /** Before its first request an upstream has nothing to tell but where it is. */
+  #statesOfEntry(entry: UpstreamEntry): [key: string, state: UpstreamState][] {
+    const repository = (entry.pathPrefix ?? '') as RepositoryName
+    const target = { host: entry.host as RegistryHost, repository }
+    const chosen = { entry, listed: true }
+    return hostsOf(target, chosen).map((host) => {
+      const { key } = this.#choose(target, chosen, host)
+      const health = this.#kept.get(key)?.client.health ?? this.#healths.get(key)
+      const known: Health = health?.state ?? { breaker: 'closed' }
+      return [key, { ...placeOf(target, chosen, host), ...known }]
+    })
+  }
+
+  #choose(
+    target: UpstreamRepository,
+    chosen: ChosenEntry,
+    host: RegistryHost,
+  ): { entry: UpstreamEntry; key: string } {
     const entry = host === target.host ? chosen.entry : this.#endpointEntry(target, chosen, host)
     const { pathPrefix } = chosen.entry
     const key = JSON.stringify([target.host, pathPrefix, host, chosen.listed, fingerprint(entry)])
+    return { entry, key }
+  }
+
+  #find(target: UpstreamRepository, chosen: ChosenEntry, host: RegistryHost): UpstreamClient {
+    const { entry, key } = this.#choose(target, chosen, host)
     const kept = this.#kept.get(key) ?? this.#make(key, target, { entry, chosen, host })
     this.#kept.delete(key)
     this.#kept.set(key, kept)
@@ -105,26 +142,21 @@ export class UpstreamClients implements AsyncDisposable {
     made: { entry: UpstreamEntry; chosen: ChosenEntry; host: RegistryHost },
   ): Kept {
     const { entry, chosen, host } = made
-    const { timer, log, hops = 1 } = this.#parts
+    const { timer, log, counts } = this.#parts
     const health = this.#healths.get(key) ?? new UpstreamHealth(host, timer, log)
     const { listed } = chosen
     const registries = this.#registries
     const client = new UpstreamClient({
       ...this.#parts,
       host,
+      ...(host !== target.host && { namespace: target.host }),
       entry,
       listed,
       registries,
       health,
-      hops,
+      onRequest: () => counts?.countRequest(target.host),
     })
-    const { pathPrefix } = chosen.entry
-    const place = {
-      host: target.host,
-      ...(pathPrefix !== undefined && { pathPrefix }),
-      ...(host !== target.host && { endpoint: host }),
-    }
-    return { client, place }
+    return { client, place: placeOf(target, chosen, host) }
   }
 
   #makeRoom(): void {
@@ -143,4 +175,25 @@ export class UpstreamClients implements AsyncDisposable {
     const forget = () => this.#retired.delete(client)
     client.retire().then(forget, forget)
   }
+}
+
+function hostsOf({ host }: UpstreamRepository, { entry }: ChosenEntry): RegistryHost[] {
+  return entry.endpoints.length === 0 ? [host] : entry.endpoints.map(parseRegistryHost)
+}
+
+function placeOf(
+  target: UpstreamRepository,
+  { entry: { pathPrefix }, listed }: ChosenEntry,
+  host: RegistryHost,
+): Place {
+  return {
+    host: target.host,
+    ...(pathPrefix !== undefined && { pathPrefix }),
+    ...(host !== target.host && { endpoint: host }),
+    listed,
+  }
+}
+
+function stateOf({ client, place }: Kept): UpstreamState {
+  return { ...place, ...client.health.state }
 }

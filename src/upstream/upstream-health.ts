@@ -6,10 +6,11 @@
 import { limits } from '../config/limits.ts'
 import { UpstreamError, type UpstreamProblem } from '../oci/upstream-error.ts'
 import type { Clock } from '../registry/ports.ts'
+import type { RateLimit, UpstreamState } from '../registry/upstream-state.ts'
 import type { UpstreamRequest, UpstreamResponse } from './exchange.ts'
 import { parseRateLimit } from './rate-limit.ts'
 import { passingStatuses } from './status-error.ts'
-import type { RateLimit, UpstreamLog, UpstreamState } from './upstream-settings.ts'
+import type { UpstreamLog } from './upstream-settings.ts'
 
 /** Problems of the way to an upstream, or of itself; all others tell nothing about its health. */
 const failures = new Set<UpstreamProblem>([
@@ -27,7 +28,7 @@ interface Suspension {
   readonly reason: string
 }
 
-export type Health = Omit<UpstreamState, 'host' | 'pathPrefix' | 'endpoint'>
+export type Health = Omit<UpstreamState, 'host' | 'pathPrefix' | 'endpoint' | 'listed'>
 
 export class UpstreamHealth {
   readonly #host: string
@@ -79,12 +80,13 @@ export class UpstreamHealth {
 
   get state(): Health {
     const now = this.#clock.now()
-    const suspension = this.#suspension
+    const breaker = this.#breaker(now)
     return {
       ...(this.#lastAnswerAt !== undefined && { lastAnswerAt: this.#lastAnswerAt }),
       ...(this.#lastFailure && { lastFailure: this.#lastFailure }),
-      breaker: this.#breaker(now),
-      ...(suspension && suspension.until > now && { suspendedUntil: suspension.until }),
+      breaker,
+      ...(breaker === 'open' && { openUntil: this.#openUntil ?? now }),
+      ...(this.#suspension && describeSuspension(this.#suspension, now)),
       ...(this.#rateLimit && { rateLimit: this.#rateLimit }),
     }
   }
@@ -134,12 +136,12 @@ export class UpstreamHealth {
 
   #learn(error: UpstreamError): void {
     const { problem, status } = error
-    if (problem === 'status' && !passingStatuses.has(status ?? 0)) return this.#succeed()
-    const message = error.message.slice(0, limits.upstreamFailureMessageLengthMax)
     const now = this.#clock.now()
-    if (problem === 'status' || problem === 'content' || failures.has(problem)) {
+    if (isWorthTelling(error)) {
+      const message = error.message.slice(0, limits.upstreamFailureMessageLengthMax)
       this.#lastFailure = { at: now, message }
     }
+    if (problem === 'status' && !passingStatuses.has(status ?? 0)) return this.#succeed()
     if (status === 429 && problem === 'status') this.#rest(error, now)
     else if (problem === 'status' || failures.has(problem)) this.#fail(now)
   }
@@ -172,6 +174,17 @@ export class UpstreamHealth {
     }
     this.#openUntil = now + limits.upstreamBreakerOpenSeconds * 1000
   }
+}
+
+function describeSuspension({ until, status }: Suspension, now: number): Partial<Health> {
+  if (until <= now) return {}
+  return { suspendedUntil: until, suspendedFor: status === 429 ? 'rate-limit' : 'refused-login' }
+}
+
+/** Refusals too, which are answers: an operator may find in them what is wrong with a login. */
+function isWorthTelling({ problem, status = 0 }: UpstreamError): boolean {
+  if (problem === 'status') return passingStatuses.has(status) || status === 401 || status === 403
+  return problem === 'content' || problem === 'login' || failures.has(problem)
 }
 
 /** Tokens that are refused are no logins: they cost nobody an account. */

@@ -1,5 +1,4 @@
-/** What the pull-through is told about other registries, and what it tells about them. */
-import type { RegistryHost } from '../oci/image-reference.ts'
+/** What the pull-through is told about other registries. */
 
 /** `Secret` of the configuration fits. */
 interface Revealing {
@@ -28,33 +27,12 @@ export interface UpstreamEntry {
   readonly clientCertificate?: { readonly cert: string; readonly key: Revealing }
   /** Hosts that are asked in this order in place of `host`; none means `host` itself. */
   readonly endpoints: readonly string[]
-  /** Token services on other sites that may have the credentials. */
+  /** `HOST[:PORT]`: token services on other sites that may have the credentials. */
   readonly authHosts?: readonly string[]
   readonly connectTimeoutSeconds?: number
   readonly headersTimeoutSeconds?: number
   readonly maxConnections?: number
   readonly requestsPerSecond?: number
-}
-
-export interface UpstreamState {
-  readonly host: RegistryHost
-  readonly pathPrefix?: string
-  /** The host that is asked in place of `host`. */
-  readonly endpoint?: RegistryHost
-  /** Times are milliseconds since 1970. */
-  readonly lastAnswerAt?: number
-  readonly lastFailure?: { readonly at: number; readonly message: string }
-  readonly breaker: 'closed' | 'open' | 'half-open'
-  /** It said, or its refusals mean, that it wants no request before then. */
-  readonly suspendedUntil?: number
-  readonly rateLimit?: RateLimit
-}
-
-/** What `ratelimit-limit` and `ratelimit-remaining` told last. */
-export interface RateLimit {
-  readonly limit: number
-  readonly remaining: number
-  readonly windowSeconds: number
 }
 
 /** The part of a logger that is used here; pino's methods fit. */

@@ -15,9 +15,12 @@ import type {
   Referrer,
   Upstream,
   UpstreamBlob,
+  UpstreamCall,
   UpstreamManifest,
   UpstreamRepository,
 } from '../registry/ports.ts'
+import type { PullCounts } from '../registry/pull-counts.ts'
+import type { UpstreamState } from '../registry/upstream-state.ts'
 import { notAsked, unlisted } from './address-guard.ts'
 import { canonicalSettings, chooseEntry } from './choose-entry.ts'
 import type { RegistryClient } from './client.ts'
@@ -28,23 +31,32 @@ import { passingStatuses } from './status-error.ts'
 import { readTagPage } from './tag-page.ts'
 import type { UpstreamClient } from './upstream-client.ts'
 import { UpstreamClients, type UpstreamParts } from './upstream-clients.ts'
-import type { UpstreamEntry, UpstreamSettings, UpstreamState } from './upstream-settings.ts'
+import type { UpstreamEntry, UpstreamSettings } from './upstream-settings.ts'
 
 type Work<T> = (client: RegistryClient, signal: AbortSignal, held: UpstreamClient) => Promise<T>
 
 export class Upstreams implements Upstream, AsyncDisposable {
   #settings: UpstreamSettings
   readonly #clients: UpstreamClients
+  readonly #counts: PullCounts | undefined
 
   constructor(settings: UpstreamSettings, parts: UpstreamParts) {
     this.#settings = canonicalSettings(settings)
     this.#clients = new UpstreamClients(this.#settings.registries, parts)
+    this.#counts = parts.counts
+    this.#nameHosts()
   }
 
   /** What is under way goes on as it began. */
   reload(settings: UpstreamSettings): void {
     this.#settings = canonicalSettings(settings)
     this.#clients.reload(this.#settings.registries)
+    this.#nameHosts()
+  }
+
+  /** Nobody is asked for anything. */
+  get offline(): boolean {
+    return this.#settings.offline
   }
 
   /** Of the upstreams that were asked since they were last configured. */
@@ -52,35 +64,40 @@ export class Upstreams implements Upstream, AsyncDisposable {
     return this.#clients.states
   }
 
+  /** Of those, and of all that the configuration names. */
+  allStates(): UpstreamState[] {
+    return this.#clients.allStates
+  }
+
   async getManifest(
     target: UpstreamRepository,
     reference: Reference,
-    signal: AbortSignal,
+    call: UpstreamCall,
   ): Promise<UpstreamManifest> {
-    return await this.#ask(target, signal, async (client, signal) =>
-      withSize(await client.getManifest(target.repository, reference, signal)),
+    return await this.#ask(target, call, async (client, signal) =>
+      this.#fetched(target, await client.getManifest(target.repository, reference, signal)),
     )
   }
 
   async headManifest(
     target: UpstreamRepository,
     reference: Reference,
-    signal: AbortSignal,
+    call: UpstreamCall,
   ): Promise<ManifestRecord & { readonly manifest?: UpstreamManifest }> {
-    return await this.#ask(target, signal, async (client, signal) => {
+    return await this.#ask(target, call, async (client, signal) => {
       const { manifest, ...head } = await client.headManifest(target.repository, reference, signal)
-      return { ...head, ...(manifest && { manifest: withSize(manifest) }) }
+      return { ...head, ...(manifest && { manifest: this.#fetched(target, manifest) }) }
     })
   }
 
   async headBlob(
     target: UpstreamRepository,
     digest: Digest,
-    signal: AbortSignal,
+    call: UpstreamCall,
   ): Promise<BlobRecord> {
     return await this.#ask(
       target,
-      signal,
+      call,
       async (client, signal) => await client.headBlob(target.repository, digest, signal),
     )
   }
@@ -89,21 +106,25 @@ export class Upstreams implements Upstream, AsyncDisposable {
     target: UpstreamRepository,
     digest: Digest,
     offset: number,
-    signal: AbortSignal,
+    call: UpstreamCall,
   ): Promise<UpstreamBlob> {
-    return await this.#ask(target, signal, async (client, signal, held) =>
-      heldBlob(await client.getBlob(target.repository, digest, signal, offset), held.hold()),
+    const onBytes = (bytes: number): void => this.#counts?.countFetched(target.host, bytes)
+    return await this.#ask(target, call, async (client, signal, held) =>
+      heldBlob(await client.getBlob(target.repository, digest, signal, offset), {
+        release: held.hold(),
+        onBytes,
+      }),
     )
   }
 
   async listTags(
     target: UpstreamRepository,
     page: PageRequest,
-    signal: AbortSignal,
+    call: UpstreamCall,
   ): Promise<{ entries: Tag[]; next?: string }> {
     const entries = await this.#ask(
       target,
-      signal,
+      call,
       async (client, signal) => await readTagPage(client, target, page, signal),
     )
     const last = entries.at(-1)
@@ -114,11 +135,11 @@ export class Upstreams implements Upstream, AsyncDisposable {
   async listReferrers(
     target: UpstreamRepository,
     subject: Digest,
-    signal: AbortSignal,
+    call: UpstreamCall,
   ): Promise<Referrer[]> {
     return await this.#ask(
       target,
-      signal,
+      call,
       async (client, signal) => await client.listReferrers(target.repository, subject, signal),
     )
   }
@@ -128,7 +149,18 @@ export class Upstreams implements Upstream, AsyncDisposable {
     await this.#clients[Symbol.asyncDispose]()
   }
 
-  async #ask<T>(target: UpstreamRepository, signal: AbortSignal, work: Work<T>): Promise<T> {
+  #nameHosts(): void {
+    this.#counts?.nameHosts(this.#settings.registries.map(({ host }) => host))
+  }
+
+  #fetched({ host }: UpstreamRepository, manifest: FetchedManifest): UpstreamManifest {
+    const { length: size } = manifest.bytes
+    this.#counts?.countFetched(host, size)
+    return { ...manifest, size }
+  }
+
+  async #ask<T>(target: UpstreamRepository, call: UpstreamCall, work: Work<T>): Promise<T> {
+    const { signal, via } = call
     signal.throwIfAborted()
     const { host } = target
     if (this.#settings.offline) {
@@ -143,14 +175,14 @@ export class Upstreams implements Upstream, AsyncDisposable {
     return await answerWithin(
       answerSecondsOf(chosen.entry),
       { host, signal },
-      async (signal) => await askInTurn(clients, signal, work),
+      async (signal) => await askInTurn(clients, { signal, via }, work),
     )
   }
 }
 
 async function askInTurn<T>(
   clients: readonly UpstreamClient[],
-  signal: AbortSignal,
+  { signal, via }: UpstreamCall,
   work: Work<T>,
 ): Promise<T> {
   // A reload must not take those away whose turn is still to come.
@@ -159,7 +191,7 @@ async function askInTurn<T>(
   try {
     for (const client of clients) {
       try {
-        return await client.ask(async (registry) => await work(registry, signal, client))
+        return await client.ask(via, async (registry) => await work(registry, signal, client))
       } catch (error) {
         failure = error
         if (signal.aborted || !mayDoBetterElsewhere(error)) break
@@ -171,10 +203,14 @@ async function askInTurn<T>(
   throw failure
 }
 
-/** An answer about the content is one for all endpoints; all else is a matter of one of them. */
+/**
+ * An answer about the content is one for all endpoints; all else is a matter of one of them, also
+ * that this one would only ask in a circle (508).
+ */
 function mayDoBetterElsewhere(error: unknown): boolean {
   if (!(error instanceof UpstreamError)) return false
-  return error.problem !== 'status' || passingStatuses.has(error.status ?? 0)
+  const { problem, status = 0 } = error
+  return problem !== 'status' || status === 508 || passingStatuses.has(status)
 }
 
 function answerSecondsOf({ connectTimeoutSeconds, headersTimeoutSeconds }: UpstreamEntry): number {
@@ -182,8 +218,4 @@ function answerSecondsOf({ connectTimeoutSeconds, headersTimeoutSeconds }: Upstr
     (connectTimeoutSeconds ?? limits.upstreamPullConnectSecondsDefault) +
     (headersTimeoutSeconds ?? limits.upstreamPullHeadersSecondsDefault)
   return Math.max(limits.upstreamAnswerSecondsMax, asked)
-}
-
-function withSize(manifest: FetchedManifest): UpstreamManifest {
-  return { ...manifest, size: manifest.bytes.length }
 }

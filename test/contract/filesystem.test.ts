@@ -10,6 +10,7 @@ import {
   readdir,
   readFile,
   rm,
+  stat,
   symlink,
   truncate,
   writeFile,
@@ -22,12 +23,14 @@ import { digestOf } from '../../src/oci/digest.ts'
 import { OciError } from '../../src/oci/errors.ts'
 import type { UploadId } from '../../src/registry/ports.ts'
 import { FilesystemBlobStore } from '../../src/storage/filesystem/blob-store.ts'
+import { translated } from '../../src/storage/filesystem/file-error.ts'
 import { DataLayout } from '../../src/storage/filesystem/layout.ts'
 import { ReadBuffers, readRange } from '../../src/storage/filesystem/read-buffers.ts'
 import { FilesystemUploadStore } from '../../src/storage/filesystem/upload-store.ts'
 import { inPieces, patternBytes, unobserved } from '../support/bytes.ts'
 import { openFilesUnder } from '../support/open-files.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
+import { until } from '../support/until.ts'
 import { blobStoreContract } from './blob-store.ts'
 import { uploadStoreContract, type UploadStoreUnderTest } from './upload-store.ts'
 
@@ -214,6 +217,72 @@ describe('files', () => {
   })
 })
 
+describe('memory', () => {
+  const range = { start: 0, endInclusive: 10 * bufferBytes - 1 }
+  const file = {
+    read: (buffer: Buffer, _start: number, length: number) =>
+      Promise.resolve({ bytesRead: length, buffer }),
+  } as unknown as FileHandle
+
+  test('of readers is bounded: beyond it they read with small buffers, all of it', async () => {
+    const settings = { bytes: bufferBytes, pooledMax: 2, takenBytesMax: 4 * bufferBytes }
+    const buffers = new ReadBuffers({ ...settings, bytesBeyond: 1_000 })
+    const slow = Array.from({ length: 10 }, () => readRange(file, range, buffers))
+    const lengths: number[] = []
+    for (const reader of slow) lengths.push((await reader.next()).value?.length ?? 0)
+    // Two of them have two buffers each.
+    assert.deepEqual(lengths, [bufferBytes, bufferBytes, ...Array<number>(8).fill(1_000)])
+    let rest = 0
+    const last = slow.at(-1)
+    assert.ok(last !== undefined)
+    for await (const chunk of last) rest += chunk.length
+    assert.equal(rest, 10 * bufferBytes - 1_000)
+    // With the slow ones gone there are large ones again.
+    for (const reader of slow) await reader.return(undefined)
+    const next = await readRange(file, range, buffers).next()
+    assert.equal(next.value?.length, bufferBytes)
+  })
+
+  test('of uploads is bounded: beyond it bytes are written as they come', async () => {
+    await using store = await open()
+    const { layout, buffers } = store
+    const settings = { writeBytes: 10_000, gatheredBytesMax: 100 }
+    const uploads = new FilesystemUploadStore(layout, buffers, settings)
+    const ids = ['one', 'two'] as UploadId[]
+    const { promise: more, resolve: sendMore } = Promise.withResolvers<void>()
+    const slowly = async function* (): AsyncGenerator<Uint8Array> {
+      yield patternBytes(80)
+      yield patternBytes(80)
+      await more
+    }
+    const appending = ids.map((id) => uploads.appendToUpload(id, 0, slowly(), unobserved))
+    await until('it is written', async () => {
+      const sizes = await Promise.all(ids.map(async (id) => (await stat(layout.upload(id))).size))
+      return sizes.every((size) => size > 0)
+    })
+    sendMore()
+    for (const { appended } of await Promise.all(appending)) assert.equal(appended, 160)
+    for (const id of ids) await uploads.deleteUpload(id)
+  })
+
+  test('of an upload in small pieces is bounded: many of them are written', async () => {
+    await using store = await open()
+    const { layout, buffers } = store
+    const uploads = new FilesystemUploadStore(layout, buffers, { writeBytes: 10_000 })
+    const id = 'pieces' as UploadId
+    let written = 0
+    const bytes = patternBytes(1_000)
+    const pieces = async function* (): AsyncGenerator<Uint8Array> {
+      yield* inPieces(bytes, 1)
+      written = (await stat(layout.upload(id))).size
+    }
+    await uploads.appendToUpload(id, 0, pieces(), unobserved)
+    assert.ok(written > 800, `${written} bytes were written before the end`)
+    assert.ok((await readFile(layout.upload(id))).equals(bytes))
+    await uploads.deleteUpload(id)
+  })
+})
+
 describe('a file system that refuses', () => {
   /** A file in the place of a directory, as root may write everywhere. */
   async function block(directory: string): Promise<void> {
@@ -227,6 +296,24 @@ describe('a file system that refuses', () => {
     await block(dirname(store.layout.blob(digestOf(content))))
     await assert.rejects(store.blobs.putBlob(digestOf(content), content))
     assert.deepEqual(await store.leaks(), [])
+  })
+
+  test('a disk that fails to read is UNAVAILABLE', async () => {
+    const buffers = new ReadBuffers({ bytes: bufferBytes, pooledMax: 2 })
+    const read = () => Promise.reject(Object.assign(new Error('broken'), { code: 'EIO' }))
+    const chunks = readRange(
+      { read } as unknown as FileHandle,
+      { start: 0, endInclusive: 9 },
+      buffers,
+    )
+    await assert.rejects(chunks.next(), { name: 'OciError', code: 'UNAVAILABLE' })
+  })
+
+  test('an error that nobody foresaw is UNAVAILABLE too, a defect is not', () => {
+    const system = Object.assign(new Error('EUNATCH'), { code: 'EUNATCH', syscall: 'open' })
+    assert.equal((translated(system) as OciError).code, 'UNAVAILABLE')
+    const defect = Object.assign(new Error('of type string'), { code: 'ERR_INVALID_ARG_TYPE' })
+    assert.equal(translated(defect), defect)
   })
 
   test('a store without a staging directory fails its check', async () => {

@@ -16,6 +16,7 @@ import type {
   UploadRecord,
 } from '../../src/registry/ports.ts'
 import { FakeClock } from '../support/fake-clock.ts'
+import { metadataCache } from './metadata-cache.ts'
 import { metadataConcurrency } from './metadata-concurrency.ts'
 import {
   blob,
@@ -57,6 +58,7 @@ export function metadataStoreContract(
     referrers(check)
     uploads(check)
     metadataConcurrency(check)
+    metadataCache(check)
     check('can check itself', (metadata) => metadata.check())
   })
 }

@@ -104,9 +104,8 @@ describe('the SQLite database', () => {
   test('held locked by another program is UNAVAILABLE, still reads, and works again after', async () => {
     await using directory = await temporaryDirectory()
     const path = join(directory.path, 'metadata.db')
-    await using databases = await openSqlite(path)
     // In place of five seconds, which are too long for a test.
-    await sql.raw('PRAGMA busy_timeout = 0').execute(databases.writes)
+    await using databases = await openSqlite(path, { busySecondsMax: 0 })
     const metadata = new SqlMetadataStore(databases, new FakeClock())
     const intruder = new DatabaseSync(path)
     intruder.exec('BEGIN IMMEDIATE')

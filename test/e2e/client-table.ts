@@ -32,9 +32,13 @@ export function isClientHere(name: ClientName): boolean {
 export function requireClient(t: Pick<TestContext, 'skip'>, name: ClientName): boolean {
   if (requireTool(t, name) === undefined) return false
   if (name !== 'ctr') return true
-  if (requireTool(t, 'containerd') === undefined) return false
+  return requireTool(t, 'containerd') !== undefined && requireRoot(t, 'containerd')
+}
+
+/** Skips the test, or fails it, when not run as root. */
+export function requireRoot(t: Pick<TestContext, 'skip'>, program: string): boolean {
   if (isRoot) return true
-  const why = 'containerd needs root'
+  const why = `${program} needs root`
   if (process.env['TROW_REQUIRE_CLIENTS'] === '1') throw new Error(why)
   t.skip(why)
   return false

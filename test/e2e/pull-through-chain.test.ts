@@ -13,8 +13,8 @@ import { requireTool } from '../support/tools.ts'
 import { at } from './scene.ts'
 import { deployer, repository, tag, transfers } from './upstream-scene.ts'
 
-describe('a registry in front of another one', () => {
-  for (const name of ['skopeo', 'crane'] as const) {
+describe('a registry in front of another one', { concurrency: 2 }, () => {
+  for (const name of ['skopeo', 'podman', 'crane', 'oras', 'regctl'] as const) {
     test(`${name} pulls cold, warm, and with the one behind gone`, async (t) => {
       if (requireTool(t, 'skopeo') === undefined || requireTool(t, name) === undefined) return
       const layout = await realImageLayout()

@@ -1,7 +1,7 @@
-// Real clients pull a real image out of a real registry through this one, which they name in the path
+// Real clients pull a real image out of real registries through this one, which they name in the path
 // or are told to use as a mirror: cold, warm, and when the other registry is gone.
 
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
@@ -13,7 +13,6 @@ import {
   storageFlags,
   type Registry,
 } from '../support/clients.ts'
-import { ctrPull, startContainerd } from '../support/containerd.ts'
 import { realImageLayout, type ImageLayout } from '../support/real-image.ts'
 import { requireClient } from './client-table.ts'
 import {
@@ -24,33 +23,34 @@ import {
   requireUpstream,
   tag,
   type UpstreamContent,
+  type UpstreamKind,
+  upstreamKinds,
   type UpstreamScene,
 } from './upstream-scene.ts'
 
 /** Clients at work at the same time. */
 const concurrency = 2
 
-const upstreams = [
-  { name: 'over HTTP, anonymous', isSecure: false },
-  { name: 'over HTTPS, with user and password', isSecure: true },
-]
+const kinds = Object.keys(upstreamKinds) as UpstreamKind[]
 
-for (const { name: upstreamName, isSecure } of upstreams) {
-  describe(`pulling through from a docker-registry ${upstreamName}`, () => {
+for (const kind of kinds) {
+  describe(`pulling through from ${upstreamKinds[kind]}`, () => {
     let layout: ImageLayout
     let content: UpstreamContent
     before(async () => {
-      if (!isUpstreamHere()) return
+      if (!isUpstreamHere(kind)) return
       layout = await realImageLayout()
-      content = await pushToUpstream(layout)
+      content = await pushToUpstream(layout, kind)
     })
     after(() => content?.[Symbol.asyncDispose]())
+    // Both forms that a registry has in a path: a name, and a host with a port.
+    const options = kind === 'open' ? { name: 'docker.io' } : {}
 
     describe('as a path', { concurrency }, () => {
       for (const name of ['skopeo', 'podman', 'crane', 'oras', 'regctl'] as const) {
         test(`${name} pulls cold, warm, and with the upstream gone`, async (t) => {
-          if (!requireUpstream(t) || !requireClient(t, name)) return
-          await using scene = await content.open(isSecure)
+          if (!requireUpstream(t, kind) || !requireClient(t, name)) return
+          await using scene = await content.open(options)
           await pullThreeTimes(scene, layout, async () => {
             const target = await scene.target()
             const digest = await clients[name].pull(target)
@@ -62,66 +62,36 @@ for (const { name: upstreamName, isSecure } of upstreams) {
     })
 
     // Once is enough, with the upstream that these clients cannot reach without the mirror.
-    if (!isSecure) return
+    if (kind !== 'password') return
     describe('as a mirror', { concurrency }, () => {
       for (const name of ['skopeo', 'podman'] as const) {
         test(`${name} with a registries.conf, as CRI-O has it`, async (t) => {
-          if (!requireUpstream(t) || !requireClient(t, name)) return
-          await using scene = await content.open(isSecure)
+          if (!requireUpstream(t, kind) || !requireClient(t, name)) return
+          await using scene = await content.open({ name: 'docker.io' })
           const client = await scene.client()
           const config = await writeMirror(scene, client)
-          const image = `docker://${scene.upstream.host}/${repository}:${tag}`
+          const image = `docker://docker.io/${repository}:${tag}`
           await pullThreeTimes(scene, layout, () => mirrored[name](image, client, config))
         })
       }
-
-      test('containerd with _default/hosts.toml and ?ns=', async (t) => {
-        if (!requireUpstream(t) || !requireClient(t, 'ctr')) return
-        await using scene = await content.open(isSecure)
-        const hosts = await writeHosts(scene, await scene.client())
-        await using resources = new AsyncDisposableStack()
-        // Not below the scene's directory: the path of a socket has 107 characters at most.
-        const directory = await mkdtemp(join(tmpdir(), 'trow-containerd-'))
-        resources.defer(() => rm(directory, { recursive: true, force: true, maxRetries: 3 }))
-        const containerd = resources.use(await startContainerd(directory))
-        const image = `${scene.upstream.host}/${repository}:${tag}`
-        const flags = ['--local', '--all-platforms', '--hosts-dir', hosts]
-        await pullThreeTimes(scene, layout, async () =>
-          ctrPull(containerd, image, flags, await scene.client()),
-        )
-      })
     })
   })
 }
 
 /** As in docs/pull-through.md. */
-async function writeMirror({ upstream }: UpstreamScene, client: Registry): Promise<string> {
+async function writeMirror({ name }: UpstreamScene, client: Registry): Promise<string> {
   const path = join(client.directory, 'registries.conf')
-  const mirror = `${client.registry}/f/${upstream.hostInPath}`
   await writeFile(
     path,
     `[[registry]]
-location = "${upstream.host}"
+location = "${name}"
 
 [[registry.mirror]]
-location = "${mirror}"
+location = "${client.registry}/f/${name}"
 insecure = true
 `,
   )
   return path
-}
-
-/** As in docs/pull-through.md. */
-async function writeHosts({ registry }: UpstreamScene, client: Registry): Promise<string> {
-  const directory = join(client.directory, 'certs.d')
-  await mkdir(join(directory, '_default'), { recursive: true })
-  await writeFile(
-    join(directory, '_default', 'hosts.toml'),
-    `[host."${registry.url}"]
-  capabilities = ["pull", "resolve"]
-`,
-  )
-  return directory
 }
 
 type Mirrored = (image: string, client: Registry, config: string) => Promise<string>

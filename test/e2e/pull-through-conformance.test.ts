@@ -21,10 +21,10 @@ async function listManifests({ directory, digest }: ImageLayout): Promise<string
 describe('the conformance suite on a repository of another registry', () => {
   for (const version of ['stable', 'dev'] as const) {
     test(`${version}, read-only: nothing fails`, async (t) => {
-      if (!requireUpstream(t) || requireTool(t, 'conformance') === undefined) return
+      if (!requireUpstream(t, 'password') || requireTool(t, 'conformance') === undefined) return
       const layout = await realImageLayout()
-      await using content = await pushToUpstream(layout)
-      await using scene = await content.open(true)
+      await using content = await pushToUpstream(layout, 'password')
+      await using scene = await content.open()
       const manifests = await listManifests(layout)
       const all = await listLayoutBlobs(layout.directory)
       const { repository } = await scene.target()

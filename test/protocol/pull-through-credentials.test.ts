@@ -3,8 +3,10 @@
  * is fetched, and that what one login can see is not shown under another repository's name.
  */
 import assert from 'node:assert/strict'
-import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describe, test } from 'node:test'
+import { issueCertificate } from '../support/certificate.ts'
+import { directoryWith } from '../support/directory-with.ts'
 import {
   failing,
   FakeTokenService,
@@ -13,7 +15,14 @@ import {
 } from '../support/fake-upstream-behaviours.ts'
 import { type FakeRequest, FakeUpstream } from '../support/fake-upstream.ts'
 import { imageFixture } from '../support/image-fixture.ts'
-import { pathOf, proxyConfig, type Scene, startScene } from '../support/pull-through.ts'
+import {
+  configure,
+  messageOf,
+  pathOf,
+  proxyConfig,
+  type Scene,
+  startScene,
+} from '../support/pull-through.ts'
 import { assertError, makeBlob } from '../support/push-steps.ts'
 import { type Registry, startRegistry } from '../support/start-registry.ts'
 import { until } from '../support/until.ts'
@@ -21,6 +30,7 @@ import { until } from '../support/until.ts'
 const image = imageFixture({ layers: 1, layerBytes: 10_000 })
 const manifestDigest = image.root.digest
 const login = { username: 'user', password: 'secret' }
+const certificate = issueCertificate(['localhost', '127.0.0.1'])
 
 interface TokenScene {
   readonly scene: Scene
@@ -177,18 +187,37 @@ describe('26. a password', () => {
     assert.ok(thief.requests.every(({ body }) => !body.includes(login.password)))
   })
 
-  test('is not sent there either where that site may be asked', async () => {
-    await using thief = await FakeUpstream.start()
-    const elsewhere = thief.host.replace('127.0.0.1', 'localhost')
-    await using scene = await startScene({ entries: [login, { host: elsewhere }] })
-    const { upstream } = scene
-    const tokens = new FakeTokenService()
+  test('is sent to one that auth_hosts names, over https', async (t) => {
+    const directory = await directoryWith(t, { 'ca.crt': certificate.ca })
+    const tls = { key: certificate.key, cert: certificate.cert }
+    await using upstream = await FakeUpstream.start({ tls })
+    await using service = await FakeUpstream.start({ tls })
     upstream.content.addImage('app', image, 'v1')
-    upstream.use(tokens.require(`http://${elsewhere}/token`))
-    thief.use(tokens.issue)
-    assert.equal((await scene.manifest('v1')).status, 200)
-    assert.deepEqual([...authorizations(thief)], [undefined])
-    assert.ok(![...authorizations(upstream)].includes(basic(login)))
+    const host = service.host.replace('127.0.0.1', 'localhost')
+    const tokens = new FakeTokenService({ login })
+    service.use(tokens.issue)
+    upstream.use(tokens.require(`https://${host}/token`))
+    const entry = { host: upstream.host, ca_file: join(directory, 'ca.crt'), ...login }
+    const beside = { host, ca_file: join(directory, 'ca.crt') }
+    await using registry = await startRegistry({ config: proxyConfig([entry, beside]) })
+    const path = `${pathOf(upstream, 'app')}/manifests/v1`
+    // Being listed is not enough.
+    const refused = await registry.request('GET', path)
+    assertError(refused, 404, 'MANIFEST_UNKNOWN')
+    assert.match(messageOf(refused).message, new RegExp(`name ${host} in auth_hosts`))
+    assert.deepEqual([...authorizations(service)].filter(Boolean), [])
+    for (const authHosts of [[host], ['localhost']]) {
+      await configure(registry, proxyConfig([{ ...entry, auth_hosts: authHosts }]))
+      assert.equal((await registry.request('GET', path)).status, 200)
+      assert.equal(service.requests.at(-1)?.headers.authorization, basic(login))
+    }
+    // In clear it is not sent there either.
+    upstream.use(tokens.require(`http://${host}/token`))
+    await configure(registry, proxyConfig([{ ...entry, auth_hosts: [host] }]))
+    const asked = service.connections
+    const other = `${pathOf(upstream, 'app')}/blobs/${manifestDigest}`
+    assertError(await registry.request('GET', other), 403, 'DENIED')
+    assert.equal(service.connections, asked)
   })
 
   test('is in no log and in no answer', async () => {
@@ -292,10 +321,8 @@ describe('a configuration that is loaded again', () => {
     upstream.content.addImage('app', image, 'v1')
     upstream.use(requiringBasic(login))
     assertError(await scene.manifest('v1'), 404, 'MANIFEST_UNKNOWN')
-    const right = proxyConfig([{ host: upstream.host, insecure: true, ...login }])
-    await writeConfig(registry, right)
-    registry.signal('SIGHUP')
-    await until('the new login is used', async () => (await scene.manifest('v1')).status === 200)
+    await configure(registry, proxyConfig([{ host: upstream.host, insecure: true, ...login }]))
+    assert.equal((await scene.manifest('v1')).status, 200)
   })
 
   test('does not end what is on its way', async () => {
@@ -305,10 +332,7 @@ describe('a configuration that is loaded again', () => {
     upstream.use(requiringBasic(login))
     using client = await scene.openBlob(digest)
     await client.readHead()
-    const from = registry.logLength
-    await writeConfig(registry, proxyConfig([{ host: upstream.host, insecure: true }]))
-    registry.signal('SIGHUP')
-    await registry.logged(({ msg }) => /reload/i.test(msg), from)
+    await configure(registry, proxyConfig([{ host: upstream.host, insecure: true }]))
     gate.open()
     assert.ok((await client.readBytes(bytes.length)).equals(bytes))
     await until('the blob is kept', async () => {
@@ -316,7 +340,3 @@ describe('a configuration that is loaded again', () => {
     })
   })
 })
-
-async function writeConfig({ configFile }: Registry, text: string): Promise<void> {
-  await writeFile(configFile, text)
-}

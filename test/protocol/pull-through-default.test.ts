@@ -86,7 +86,9 @@ describe('a repository that is not here, asked for without a registry', () => {
     const { length } = asked(scene)
     assert.equal(length, image.manifests.length + image.blobs.length)
     assert.deepEqual(await pull(), new Set(['HIT']))
-    assert.deepEqual(asked(scene).slice(length), ['HEAD /v2/library/nginx/manifests/1.27'])
+    assert.deepEqual(asked(scene).slice(length), [
+      'HEAD /v2/library/nginx/manifests/1.27?ns=docker.io',
+    ])
   })
 
   test('is the same one as under all of its names', async () => {

@@ -24,6 +24,7 @@ describe('1. Docker Hub', () => {
     '/v2/f/registry-1.docker.io/library/nginx/manifests/1.27',
     '/v2/f/index.docker.io/nginx/manifests/1.27',
     '/v2/f/Registry.Hub.Docker.com/nginx/manifests/1.27',
+    '/v2/f/docker.io/library/nginx/manifests/1.27?ns=index.docker.io',
   ]
 
   test('is one upstream under all of its names, asked once for what all of them name', async () => {
@@ -45,7 +46,10 @@ describe('1. Docker Hub', () => {
     }
     assert.deepEqual(
       upstream.log.filter((line) => !line.endsWith('/v2/')),
-      ['GET /v2/library/nginx/manifests/1.27', `GET /v2/library/nginx/blobs/${layer.digest}`],
+      [
+        'GET /v2/library/nginx/manifests/1.27?ns=docker.io',
+        `GET /v2/library/nginx/blobs/${layer.digest}?ns=docker.io`,
+      ],
     )
   })
 })
@@ -69,6 +73,7 @@ describe('a proxied name', () => {
       `/v2/f/${address}_${port}/app/${digestPath}`,
       `/v2/app/${digestPath}?ns=${upstream.host}`,
       `/v2/app/${digestPath}?ns=${encodeURIComponent(upstream.host)}`,
+      `/v2/f/${address}_${port}/app/${digestPath}?ns=${upstream.host}`,
     ]
     for (const form of forms) assert.equal((await registry.request('GET', form)).status, 200, form)
     assert.equal(scene.count(/\/app\/manifests/), 1)
@@ -137,14 +142,22 @@ describe('a proxied name', () => {
   })
 
   test('30. in a path that names no repository or no host is refused', async () => {
-    const { registry, upstream } = scene
-    const { host } = upstream
+    const { registry } = scene
+    const { host } = scene.upstream
     for (const path of ['f', 'f/x', 'f/docker.io', `f/${host}`, 'f/-/app', 'f/a..b/app']) {
       const reply = await registry.request('GET', `/v2/${path}/manifests/v1`)
       assert.ok([400, 404].includes(reply.status), `${path}: ${reply.status}`)
     }
-    const both = await registry.request('GET', `${scene.path('manifests', 'v1')}?ns=${host}`)
-    assertError(both, 400, 'NAME_INVALID')
+  })
+
+  test('30. in a path that goes with the ns of another one is refused, or with an invalid one', async () => {
+    const before = scene.upstream.connections
+    for (const namespace of ['docker.io', '', 'h:0', 'a/b']) {
+      const query = new URLSearchParams({ ns: namespace })
+      const path = `${scene.path('manifests', 'v1')}?${query.toString()}`
+      assertError(await scene.registry.request('GET', path), 400, 'NAME_INVALID')
+    }
+    assert.equal(scene.upstream.connections, before)
   })
 
   test('32. cannot be written to', async () => {

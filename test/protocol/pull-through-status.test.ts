@@ -30,13 +30,14 @@ function pathsOf(scene: Scene): Record<'manifest' | 'blob' | 'tags' | 'referrers
   }
 }
 
-/** Answers so far, as `kind cache`. */
+/** Answers so far, as `kind cache`, of which there were any. */
 async function countedPulls({ registry }: Scene): Promise<Record<string, number>> {
   const metrics = (await registry.request('GET', '/metrics')).body.toString()
   const lines = metrics.matchAll(
     /^trow_pull_through_requests_total\{upstream="[^"]*",kind="(\w+)",cache="(\w+)"\} (\d+)$/gm,
   )
-  return Object.fromEntries([...lines].map(([, kind, cache, n]) => [`${kind} ${cache}`, Number(n)]))
+  const counts = [...lines].map(([, kind, cache, n]) => [`${kind} ${cache}`, Number(n)] as const)
+  return Object.fromEntries(counts.filter(([, count]) => count > 0))
 }
 
 function linesOf({ registry }: Scene, level: string): LogLine[] {

@@ -9,6 +9,7 @@ import { test } from 'node:test'
 import { openSqlite } from '../../src/metadata/sqlite.ts'
 import { SqlMetadataStore } from '../../src/metadata/sql-metadata-store.ts'
 import { parseRepositoryName } from '../../src/oci/repository-name.ts'
+import { ContentLocks } from '../../src/registry/content-locks.ts'
 import { UploadExpiry } from '../../src/registry/upload-expiry.ts'
 import { Uploads } from '../../src/registry/uploads.ts'
 import { DataDirectory } from '../../src/storage/filesystem/data-directory.ts'
@@ -27,21 +28,29 @@ async function openUploads() {
   const { layout } = resources.use(await DataDirectory.open(join(directory.path, 'data')))
   const databases = resources.use(await openSqlite(layout.database))
   const clock = new FakeClock()
+  const monotonicClock = { now: () => clock.now() - jumpedMs }
+  let jumpedMs = 0
   const buffers = new ReadBuffers({ bytes: 1 << 16, pooledMax: 2 })
   const stores = {
     metadata: new SqlMetadataStore(databases, clock),
     uploads: new FilesystemUploadStore(layout, buffers, { writeBytes: 1 << 16 }),
+    locks: new ContentLocks(),
     clock,
   }
   const uploads = new Uploads(stores, { digestersMax: 10 })
   const settings = { intervalSeconds: 3_600, perRunMax: 2 }
-  const parts = { uploads, clock, log: silentLog }
+  const parts = { uploads, clock, monotonicClock, log: silentLog }
   const expiry = resources.use(new UploadExpiry(parts, 24 * 3_600, settings))
   const kept = resources.move()
   return {
     clock,
     uploads,
     expiry,
+    /** Moves the time of day, and no time passes. */
+    jump: (milliseconds: number) => {
+      jumpedMs += milliseconds
+      clock.advance(milliseconds)
+    },
     staged: () => readdir(layout.uploads),
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   }
@@ -128,4 +137,29 @@ test('another idle time counts from the next run on', async () => {
   opened.expiry.setIdleSeconds(3_600)
   await opened.expiry.run()
   assert.deepEqual(await opened.staged(), [])
+})
+
+test('a clock that jumps forward ends no session, and one that is idle goes later', async () => {
+  await using opened = await openUploads()
+  const id = await startWithBytes(opened)
+  opened.jump(1_000 * hour)
+  await opened.expiry.run()
+  assert.equal((await opened.uploads.getUpload(repository, id)).offset, 10)
+  opened.clock.advance(23 * hour)
+  await opened.expiry.run()
+  assert.equal((await opened.staged()).length, 1)
+  opened.clock.advance(2 * hour)
+  await opened.expiry.run()
+  assert.deepEqual(await opened.staged(), [])
+})
+
+test('a clock that jumps back and forth ends no session that is written to', async () => {
+  await using opened = await openUploads()
+  const id = await startWithBytes(opened)
+  for (const hours of [-100, 200, -300, 400]) {
+    opened.jump(hours * hour)
+    await opened.expiry.run()
+    await opened.uploads.appendToUpload(repository, id, { bytes: body('x') })
+  }
+  assert.equal((await opened.uploads.getUpload(repository, id)).offset, 14)
 })

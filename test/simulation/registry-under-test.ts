@@ -5,6 +5,7 @@ import { mkdir, readdir } from 'node:fs/promises'
 import { openSqlite } from '../../src/metadata/sqlite.ts'
 import { SqlMetadataStore } from '../../src/metadata/sql-metadata-store.ts'
 import { Blobs } from '../../src/registry/blobs.ts'
+import { ContentLocks } from '../../src/registry/content-locks.ts'
 import { Listings } from '../../src/registry/listings.ts'
 import { Manifests } from '../../src/registry/manifests.ts'
 import { Mounts } from '../../src/registry/mounts.ts'
@@ -14,8 +15,9 @@ import { FilesystemBlobStore } from '../../src/storage/filesystem/blob-store.ts'
 import { DataLayout } from '../../src/storage/filesystem/layout.ts'
 import { ReadBuffers } from '../../src/storage/filesystem/read-buffers.ts'
 import { FilesystemUploadStore } from '../../src/storage/filesystem/upload-store.ts'
-import type { FakeClock } from '../support/fake-clock.ts'
+import { FakeClock } from '../support/fake-clock.ts'
 import { Faults, FaultyBlobStore, FaultyUploadStore } from '../support/faulty-stores.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
 
 /** Small, so that little content crosses many of them. */
 export const bufferBytes = 1_024
@@ -24,6 +26,7 @@ export interface RegistryUnderTest extends AsyncDisposable {
   readonly metadata: MetadataStore
   readonly blobStore: BlobStore
   readonly uploadStore: UploadStore
+  readonly locks: ContentLocks
   readonly blobs: Blobs
   readonly uploads: Uploads
   readonly mounts: Mounts
@@ -45,13 +48,15 @@ export async function startRegistry(root: string, clock: FakeClock): Promise<Reg
   const blobs = new FaultyBlobStore(new FilesystemBlobStore(layout, buffers), faults)
   const staging = new FilesystemUploadStore(layout, buffers, { writeBytes: bufferBytes })
   const uploadStore = new FaultyUploadStore(staging, faults)
-  const stores = { metadata, blobs, uploads: uploadStore, clock }
+  const locks = new ContentLocks()
+  const stores = { metadata, blobs, uploads: uploadStore, locks, clock }
   const uploads = new Uploads(stores, { digestersMax: 2 })
   await uploads.removeLeftovers()
   return {
     metadata,
     blobStore: blobs,
     uploadStore,
+    locks,
     faults,
     uploads,
     blobs: new Blobs(stores),
@@ -64,5 +69,28 @@ export async function startRegistry(root: string, clock: FakeClock): Promise<Reg
     listings: new Listings(metadata, { referrersBytesMax: 1_000_000 }),
     listStaged: () => readdir(layout.uploads),
     [Symbol.asyncDispose]: () => databases[Symbol.asyncDispose](),
+  }
+}
+
+export interface StartedRegistry extends AsyncDisposable {
+  /** Its data directory. */
+  readonly path: string
+  readonly registry: RegistryUnderTest
+  readonly clock: FakeClock
+}
+
+/** In a directory that goes with it. */
+export async function startTemporaryRegistry(): Promise<StartedRegistry> {
+  const directory = await temporaryDirectory()
+  const clock = new FakeClock()
+  const registry = await startRegistry(directory.path, clock)
+  return {
+    path: directory.path,
+    registry,
+    clock,
+    [Symbol.asyncDispose]: async () => {
+      await registry[Symbol.asyncDispose]()
+      await directory[Symbol.asyncDispose]()
+    },
   }
 }

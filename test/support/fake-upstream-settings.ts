@@ -39,7 +39,8 @@ export function upstreamsOf(
   parts: Partial<UpstreamParts> = {},
 ): TestUpstreams {
   const timer = new FakeTimer()
-  const upstreams = new Upstreams(settings, { timer, random: () => 0.5, ...parts })
+  const proxyName = 'trow-0123456789abcdef'
+  const upstreams = new Upstreams(settings, { timer, random: () => 0.5, proxyName, ...parts })
   return { upstreams, timer, [Symbol.asyncDispose]: () => upstreams[Symbol.asyncDispose]() }
 }
 

@@ -1,7 +1,7 @@
 // A registry in front of scripted upstreams, both over real sockets, and the questions that tests of
 // the pull-through ask about them.
 
-import { readdir } from 'node:fs/promises'
+import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Gate, holding } from './fake-upstream-behaviours.ts'
 import { type Behaviour, FakeUpstream, type FakeUpstreamOptions } from './fake-upstream.ts'
@@ -22,6 +22,14 @@ export interface SceneOptions {
 /** The text of a configuration file: YAML, as all JSON is. */
 export function proxyConfig(registries: readonly object[], settings: object = {}): string {
   return JSON.stringify({ registry_proxies: { registries, ...settings } })
+}
+
+/** Gives a registry that was started with a configuration another one, and waits until it is in force. */
+export async function configure(registry: Registry, config: string): Promise<void> {
+  const from = registry.logLength
+  await writeFile(registry.configFile, config)
+  registry.signal('SIGHUP')
+  await registry.logged(({ msg }) => msg === 'configuration reloaded', from)
 }
 
 /** Where a repository of an upstream is found, with containerd's spelling of the port. */

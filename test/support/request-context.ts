@@ -23,6 +23,7 @@ export function requestContext(options: RequestContextOptions = {}): RequestCont
     id: 'test',
     log: options.log ?? silentLog,
     signal: options.signal ?? new AbortController().signal,
+    via: [],
     principal: { name: 'tester', may: options.may ?? (() => true) },
   }
 }

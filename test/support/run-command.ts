@@ -1,4 +1,4 @@
-// Runs `trow ls` and `trow inspect` as people do, as a process, with a home of its own.
+// Runs the commands as people do, as a process, with a home of its own.
 
 import { spawn } from 'node:child_process'
 import { tmpdir } from 'node:os'
@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 
 const node = fileURLToPath(new URL('../../bin/node', import.meta.url))
 const script = fileURLToPath(new URL('registry-commands.ts', import.meta.url))
+const program = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 
 const environment = {
   PATH: process.env['PATH'],
@@ -28,11 +29,33 @@ export interface CommandOptions {
   readonly input?: string
 }
 
+/** `trow ls` and `trow inspect`. */
 export async function runCommand(
   args: readonly string[],
   options: CommandOptions = {},
 ): Promise<CommandResult> {
-  const child = spawn(node, [script, ...args], {
+  return await start(script, args, options).result
+}
+
+/** The whole program, which takes signals. */
+export async function runTrow(
+  args: readonly string[],
+  options: CommandOptions = {},
+): Promise<CommandResult> {
+  return await startTrow(args, options).result
+}
+
+export interface RunningCommand {
+  readonly signal: (name: NodeJS.Signals) => void
+  readonly result: Promise<CommandResult>
+}
+
+export function startTrow(args: readonly string[], options: CommandOptions = {}): RunningCommand {
+  return start(program, args, options)
+}
+
+function start(file: string, args: readonly string[], options: CommandOptions): RunningCommand {
+  const child = spawn(node, [file, ...args], {
     env: { ...environment, ...options.environment },
     stdio: 'pipe',
   })
@@ -40,9 +63,13 @@ export async function runCommand(
   const [stdout, stderr] = [collect(child.stdout), collect(child.stderr)]
   const closed = Promise.withResolvers<number | null>()
   child.on('error', closed.reject).on('close', closed.resolve)
-  const code = await closed.promise
-  const stdoutBytes = await stdout
-  return { code, stdoutBytes, stdout: stdoutBytes.toString(), stderr: (await stderr).toString() }
+  const ended = async (): Promise<CommandResult> => {
+    const code = await closed.promise
+    const stdoutBytes = await stdout
+    const errors = (await stderr).toString()
+    return { code, stdoutBytes, stdout: stdoutBytes.toString(), stderr: errors }
+  }
+  return { signal: (name) => void child.kill(name), result: ended() }
 }
 
 async function collect(stream: AsyncIterable<Buffer>): Promise<Buffer> {

@@ -14,7 +14,7 @@ import { fileURLToPath } from 'node:url'
 import { type Reply, type RequestOptions, send } from './http-client.ts'
 import type { Content, ImageFixture } from './image-fixture.ts'
 
-const program = fileURLToPath(new URL('../../bin/trow', import.meta.url))
+const checkout = fileURLToPath(new URL('../../bin/trow', import.meta.url))
 const logDeadlineMs = 30_000
 const exitDeadlineMs = 40_000
 
@@ -34,6 +34,10 @@ export interface RegistryOptions {
   readonly dataDirectory?: string
   readonly flags?: readonly string[]
   readonly environment?: Readonly<Record<string, string>>
+  /** The launcher of another build of the program. */
+  readonly program?: string
+  /** A command that becomes the program, as `setpriv` does, with its arguments. */
+  readonly wrapper?: readonly string[]
 }
 
 export type LogLine = Readonly<Record<string, unknown>> & { readonly msg: string }
@@ -105,8 +109,9 @@ export class Registry implements AsyncDisposable {
 
   async start(): Promise<void> {
     await this.#writeFiles()
-    const { environment = {} } = this.#options
-    const child = spawn(program, this.#arguments(), {
+    const { environment = {}, program = checkout, wrapper = [] } = this.#options
+    const [command = program, ...args] = [...wrapper, program, ...this.#arguments()]
+    const child = spawn(command, args, {
       cwd: this.#directory,
       env: { PATH: process.env['PATH'], ...environment },
       stdio: ['ignore', 'pipe', 'inherit'],
@@ -175,6 +180,11 @@ export class Registry implements AsyncDisposable {
   signal(signal: NodeJS.Signals): void {
     this.#isEnding ||= signal !== 'SIGHUP'
     this.#child?.kill(signal)
+  }
+
+  /** Closes the connections that are kept open for further requests. */
+  disconnect(): void {
+    this.#agent.destroy()
   }
 
   /** Ends the process at once, as a power cut would, and waits for its end. */

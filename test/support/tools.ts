@@ -11,35 +11,52 @@ import { delimiter, join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
-/** Where a tool comes from: a Debian package, or a program of the Go module in `test/tools`. */
+/** Where a tool comes from: a Debian package, or a program of a Go module in `test/tools`. */
 export type ToolOrigin =
-  | { readonly debian: string }
+  /** `at`: the package's own program is meant, whatever else the PATH has. */
+  | { readonly debian: string; readonly at?: string }
   /** `pinned`: only this very version will do, so the PATH is not searched. */
-  | { readonly testTools: string; readonly pinned?: true }
+  | { readonly testTools: string; readonly module?: ModuleName; readonly pinned?: true }
   /** In neither: its source, from where a person who has it built it. Never required. */
   | { readonly pathOnly: string }
 
 export const tools = {
   buildah: { debian: 'buildah' },
+  buildctl: { testTools: 'github.com/moby/buildkit/cmd/buildctl', pinned: true },
+  buildkitd: { testTools: 'github.com/moby/buildkit/cmd/buildkitd', pinned: true },
   conformance: {
     testTools: 'github.com/opencontainers/distribution-spec/conformance',
     pinned: true,
   },
   containerd: { testTools: 'github.com/containerd/containerd/v2/cmd/containerd', pinned: true },
+  cosign: { testTools: 'github.com/sigstore/cosign/v3/cmd/cosign' },
   crane: { testTools: 'github.com/google/go-containerregistry/cmd/crane' },
   crun: { debian: 'crun' },
   ctr: { testTools: 'github.com/containerd/containerd/v2/cmd/ctr', pinned: true },
   curl: { debian: 'curl' },
+  'debian-containerd': { debian: 'containerd', at: '/usr/bin/containerd' },
+  'debian-ctr': { debian: 'containerd', at: '/usr/bin/ctr' },
   'docker-ls': { pathOnly: 'github.com/mayflower/docker-ls' },
   'docker-registry': { debian: 'docker-registry' },
+  dockerd: { debian: 'docker.io', at: '/usr/sbin/dockerd' },
+  etcd: { debian: 'etcd-server' },
   htpasswd: { debian: 'apache2-utils' },
+  'kube-apiserver': {
+    testTools: 'k8s.io/kubernetes/cmd/kube-apiserver',
+    module: 'kubernetes',
+    pinned: true,
+  },
   mmdebstrap: { debian: 'mmdebstrap' },
   nginx: { debian: 'nginx' },
+  olareg: { testTools: 'github.com/olareg/olareg/cmd/olareg' },
   openssl: { debian: 'openssl' },
   oras: { testTools: 'oras.land/oras/cmd/oras' },
   podman: { debian: 'podman' },
+  'qemu-aarch64-static': { debian: 'qemu-user-static' },
   regctl: { testTools: 'github.com/regclient/regclient/cmd/regctl' },
+  runc: { debian: 'runc' },
   skopeo: { debian: 'skopeo' },
+  strace: { debian: 'strace' },
   zb: { pathOnly: 'github.com/project-zot/zot' },
 } as const satisfies Record<string, ToolOrigin>
 
@@ -47,16 +64,37 @@ export type ToolName = keyof typeof tools
 
 export const toolNames = Object.keys(tools) as ToolName[]
 
-/** The Go module that pins the test tools; its `tool` directives are the list of programs. */
-export const toolsModuleDirectory = fileURLToPath(new URL('../tools/', import.meta.url))
+export interface ToolsModule {
+  /** Of `go.mod`, whose `tool` directives are the list of programs. */
+  readonly directory: string
+  /** How the tools are built; part of the cache key. */
+  readonly goBuildFlags: readonly string[]
+}
 
-/** How the tools are built; part of the cache key. */
-export const goBuildFlags = [
-  '-mod=readonly',
-  '-buildvcs=false',
-  '-trimpath',
-  '-ldflags=-s -w',
-] as const
+/** Otherwise the server says of itself that it is of no version, and its clients believe it. */
+const kubernetesVersion = ['component-base/version', 'client-go/pkg/version'].flatMap((name) =>
+  Object.entries({ gitVersion: 'v1.36.3', gitMajor: '1', gitMinor: '36' }).map(
+    ([variable, value]) => `-X k8s.io/${name}.${variable}=${value}`,
+  ),
+)
+
+const commonFlags = ['-mod=readonly', '-buildvcs=false', '-trimpath']
+
+/** The Go modules that pin the test tools. Kubernetes replaces modules, which the others must not see. */
+export const toolsModules: Readonly<Record<ModuleName, ToolsModule>> = {
+  tools: {
+    directory: fileURLToPath(new URL('../tools/', import.meta.url)),
+    goBuildFlags: [...commonFlags, '-ldflags=-s -w'],
+  },
+  kubernetes: {
+    directory: fileURLToPath(new URL('../tools/kubernetes/', import.meta.url)),
+    goBuildFlags: [...commonFlags, `-ldflags=-s -w ${kubernetesVersion.join(' ')}`],
+  },
+}
+
+export type ModuleName = 'tools' | 'kubernetes'
+
+export const moduleNames: readonly ModuleName[] = ['tools', 'kubernetes']
 
 /** Where everything that is built once for the tests lives, outside the checkout. */
 export function testCacheDirectory(): string {
@@ -65,11 +103,11 @@ export function testCacheDirectory(): string {
   return join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'trow-test-tools')
 }
 
-/** What `go version` says inside the tools' module, or undefined without Go. */
+/** What `go version` says inside the modules, or undefined without Go. */
 export function findGoVersion(): string | undefined {
   try {
     return execFileSync('go', ['version'], {
-      cwd: toolsModuleDirectory,
+      cwd: toolsModules.tools.directory,
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'ignore'],
     }).trim()
@@ -79,23 +117,28 @@ export function findGoVersion(): string | undefined {
 }
 
 /** The bin directory for this go.mod, go.sum, list of tools and Go; it may not exist yet. */
-export function toolsBinDirectory(goVersion: string): string {
+export function toolsBinDirectory(module: ModuleName, goVersion: string): string {
+  const { directory, goBuildFlags } = toolsModules[module]
   const key = createHash('sha256')
-  for (const name of ['go.mod', 'go.sum']) {
-    key.update(readFileSync(join(toolsModuleDirectory, name)))
-  }
+  for (const name of ['go.mod', 'go.sum']) key.update(readFileSync(join(directory, name)))
   key.update([...goBuildFlags, goVersion].join('\n'))
   return join(testCacheDirectory(), key.digest('hex').slice(0, 16), 'bin')
 }
 
-let builtToolsDirectory: string | undefined | null = null
+let builtDirectories: Record<ModuleName, string> | undefined | null = null
 
-function findBuiltToolsDirectory(): string | undefined {
-  if (builtToolsDirectory === null) {
+function findBuiltToolsDirectory(module: ModuleName): string | undefined {
+  if (builtDirectories === null) {
     const goVersion = findGoVersion()
-    builtToolsDirectory = goVersion === undefined ? undefined : toolsBinDirectory(goVersion)
+    builtDirectories =
+      goVersion === undefined
+        ? undefined
+        : {
+            tools: toolsBinDirectory('tools', goVersion),
+            kubernetes: toolsBinDirectory('kubernetes', goVersion),
+          }
   }
-  return builtToolsDirectory
+  return builtDirectories?.[module]
 }
 
 function isExecutable(path: string): boolean {
@@ -107,16 +150,26 @@ function isExecutable(path: string): boolean {
   }
 }
 
-/** The path of a tool's program, or undefined when this machine does not have it. */
-export function findTool(name: ToolName): string | undefined {
-  const origin: ToolOrigin = tools[name]
-  const built = 'testTools' in origin ? [findBuiltToolsDirectory() ?? ''] : []
+/** The path of a program on the PATH, or where Debian keeps servers. */
+export function findOnPath(name: string): string | undefined {
   const path = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin']
-  const isPinned = 'testTools' in origin && origin.pinned === true
-  return [...built, ...(isPinned ? [] : path)]
+  return path
     .filter((directory) => directory !== '')
     .map((directory) => join(directory, name))
     .find(isExecutable)
+}
+
+/** The path of a tool's program, or undefined when this machine does not have it. */
+export function findTool(name: ToolName): string | undefined {
+  const origin: ToolOrigin = tools[name]
+  if ('debian' in origin && origin.at !== undefined) {
+    return isExecutable(origin.at) ? origin.at : undefined
+  }
+  if (!('testTools' in origin)) return findOnPath(name)
+  const directory = findBuiltToolsDirectory(origin.module ?? 'tools')
+  const built = directory === undefined ? undefined : join(directory, name)
+  if (built !== undefined && isExecutable(built)) return built
+  return origin.pinned === true ? undefined : findOnPath(name)
 }
 
 /** How a developer gets a tool that is missing. */

@@ -35,7 +35,17 @@ export interface LoggedRequest {
   readonly status: number
 }
 
-export async function startUpstream(options: UpstreamOptions): Promise<UpstreamRegistry> {
+/** A running registry to pull from, of whatever make. */
+export interface Upstream extends AsyncDisposable {
+  /** `127.0.0.1:4711` */
+  readonly host: string
+  /** What it was asked for since the last call; all that was answered before this one is in it. */
+  takeRequests(): Promise<readonly LoggedRequest[]>
+  /** It is gone at once, and its port refuses connections. */
+  kill(): Promise<void>
+}
+
+export async function startUpstream(options: UpstreamOptions): Promise<Upstream> {
   const directory = await mkdtemp(join(options.directory, 'upstream-'))
   const config = join(directory, 'config.json')
   await writeFile(config, JSON.stringify(await writeConfig(directory, options)))
@@ -67,11 +77,7 @@ async function writeConfig(
     await writeFile(files.certificate, tls.cert)
     await writeFile(files.key, tls.key)
   }
-  if (login) {
-    const args = ['-B', '-C', '5', '-b', '-n', login.name, login.password]
-    const { stdout } = await execute(getTool('htpasswd'), args)
-    await writeFile(files.passwords, stdout)
-  }
+  if (login) await writeFile(files.passwords, await passwordLine(login))
   return {
     version: '0.1',
     log: { level: 'info' },
@@ -85,7 +91,13 @@ async function writeConfig(
   }
 }
 
-export class UpstreamRegistry implements AsyncDisposable {
+/** `name:hash`, with bcrypt. */
+export async function passwordLine({ name, password }: Login): Promise<string> {
+  const args = ['-B', '-C', '5', '-b', '-n', name, password]
+  return (await execute(getTool('htpasswd'), args)).stdout
+}
+
+class UpstreamRegistry implements Upstream {
   readonly #child: ChildProcess
   readonly #tls: IssuedCertificate | undefined
   readonly #exit: Promise<unknown>
@@ -114,16 +126,10 @@ export class UpstreamRegistry implements AsyncDisposable {
     return this.#host
   }
 
-  /** The same as clients can write it into a path: `127.0.0.1_4711` */
-  get hostInPath(): string {
-    return this.#host.replace(':', '_')
-  }
-
   async ready(): Promise<void> {
     await this.#until(() => this.#host !== '', startDeadlineMs)
   }
 
-  /** What it was asked for since the last call; all that was answered before this one is in it. */
   async takeRequests(): Promise<LoggedRequest[]> {
     const mark = `/v2/?mark=${(this.#marks += 1)}`
     const scheme = this.#tls ? 'https' : 'http'
@@ -135,7 +141,6 @@ export class UpstreamRegistry implements AsyncDisposable {
     return taken
   }
 
-  /** It is gone at once, and its port refuses connections. */
   async kill(): Promise<void> {
     this.#child.kill('SIGKILL')
     await this.#exit

@@ -4,9 +4,9 @@ import { type Digest, parseDigest } from '../../oci/digest.ts'
 import { OciError } from '../../oci/errors.ts'
 import { mediaTypes } from '../../oci/media-type.ts'
 import type { Blobs } from '../../registry/blobs.ts'
+import type { PullCounts } from '../../registry/pull-counts.ts'
 import type { PullThrough } from '../../registry/pull-through.ts'
 import type { BlobReader, BlobRecord } from '../../registry/ports.ts'
-import type { Metrics } from '../../telemetry/metrics.ts'
 import { etagOf, matchesIfNoneMatch, matchesIfRange } from '../conditional.ts'
 import type { Exchange, Route } from '../exchange.ts'
 import { contentRange, multipartRanges } from '../multipart-ranges.ts'
@@ -18,7 +18,7 @@ import { localRepositoryOf, pullTargetOf } from './pull-target.ts'
 interface Verbs {
   readonly blobs: Blobs
   readonly pullThrough: PullThrough
-  readonly metrics: Metrics
+  readonly pullCounts: PullCounts
 }
 
 type Headers = Record<string, string>
@@ -50,7 +50,7 @@ async function headBlob(verbs: Verbs, exchange: Exchange): Promise<Reply> {
 }
 
 async function findBlob(
-  { blobs, pullThrough, metrics }: Verbs,
+  { blobs, pullThrough, pullCounts }: Verbs,
   exchange: Exchange,
   digest: Digest,
 ): Promise<{ blob: BlobRecord; headers: Headers }> {
@@ -59,13 +59,14 @@ async function findBlob(
   if (pull.kind === 'local') {
     return { blob: await blobs.getBlob(context, pull.repository, digest), headers: {} }
   }
-  const pulled = await aboutUpstream(pull, pullThrough.getBlob(context, pull.target, digest))
-  metrics.countPull(pull.target.host, 'blob', pulled.status)
+  const { host } = pull.target
+  const finding = pullThrough.getBlob(context, pull.target, digest)
+  const pulled = await aboutUpstream(pull, pullCounts.track(host, 'blob', finding))
   return { blob: pulled.blob, headers: proxyHeaders(pull, pulled) }
 }
 
 async function openBlob(
-  { blobs, pullThrough, metrics }: Verbs,
+  { blobs, pullThrough, pullCounts }: Verbs,
   exchange: Exchange,
   digest: Digest,
 ): Promise<{ reader: BlobReader; headers: Headers }> {
@@ -73,9 +74,11 @@ async function openBlob(
   if (pull.kind === 'local') {
     return { reader: await blobs.openBlob(exchange.context, pull.repository, digest), headers: {} }
   }
-  const opened = await aboutUpstream(pull, pullThrough.openBlob(pull.target, digest))
-  metrics.countPull(pull.target.host, 'blob', opened.status)
-  return { reader: opened.reader, headers: proxyHeaders(pull, opened) }
+  const { host } = pull.target
+  const opening = pullThrough.openBlob(exchange.context, pull.target, digest)
+  const opened = await aboutUpstream(pull, pullCounts.track(host, 'blob', opening))
+  const reader = pullCounts.watch(host, opened.status, opened.reader)
+  return { reader, headers: proxyHeaders(pull, opened) }
 }
 
 async function getBlob(verbs: Verbs, exchange: Exchange): Promise<Reply> {

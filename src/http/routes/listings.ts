@@ -7,7 +7,7 @@ import type { Listings, Page, ReferrerDescriptor } from '../../registry/listings
 import type { PageRequest } from '../../registry/ports.ts'
 import type { ProxiedListings } from '../../registry/proxied-listings.ts'
 import type { PullThrough } from '../../registry/pull-through.ts'
-import type { Metrics } from '../../telemetry/metrics.ts'
+import type { PullCounts } from '../../registry/pull-counts.ts'
 import type { Exchange, Route } from '../exchange.ts'
 import { linkToNext, parsePage } from '../pagination.ts'
 import type { Reply } from '../reply.ts'
@@ -18,7 +18,7 @@ interface Verbs {
   readonly listings: Listings
   readonly proxiedListings: ProxiedListings
   readonly pullThrough: PullThrough
-  readonly metrics: Metrics
+  readonly pullCounts: PullCounts
 }
 
 /** A page, and what the cache has to say of it. */
@@ -66,7 +66,7 @@ async function listTags(verbs: Verbs, exchange: Exchange): Promise<Reply> {
 }
 
 async function findTags(
-  { listings, proxiedListings, pullThrough, metrics }: Verbs,
+  { listings, proxiedListings, pullThrough, pullCounts }: Verbs,
   exchange: Exchange,
   request: PageRequest,
 ): Promise<Listed<Tag>> {
@@ -75,8 +75,7 @@ async function findTags(
     return { page: await listings.listTags(pull.repository, request), headers: {} }
   }
   const listing = proxiedListings.listTags(exchange.context, pull.target, request)
-  const listed = await aboutUpstream(pull, listing)
-  metrics.countPull(pull.target.host, 'tags', listed.status)
+  const listed = await aboutUpstream(pull, pullCounts.track(pull.target.host, 'tags', listing))
   return { page: listed, headers: proxyHeaders(pull, listed) }
 }
 
@@ -114,7 +113,7 @@ async function listReferrers(verbs: Verbs, exchange: Exchange): Promise<Reply> {
 }
 
 async function findReferrers(
-  { listings, proxiedListings, pullThrough, metrics }: Verbs,
+  { listings, proxiedListings, pullThrough, pullCounts }: Verbs,
   exchange: Exchange,
   request: PageRequest & { readonly artifactType?: string },
 ): Promise<Listed<ReferrerDescriptor>> {
@@ -124,11 +123,9 @@ async function findReferrers(
     return { page: await listings.listReferrers(pull.repository, subject, request), headers: {} }
   }
   const { context } = exchange
-  const listed = await aboutUpstream(
-    pull,
-    proxiedListings.listReferrers(context, pull.target, subject, request.artifactType),
-  )
-  metrics.countPull(pull.target.host, 'referrers', listed.status)
+  const { host } = pull.target
+  const listing = proxiedListings.listReferrers(context, pull.target, subject, request.artifactType)
+  const listed = await aboutUpstream(pull, pullCounts.track(host, 'referrers', listing))
   return { page: listed, headers: proxyHeaders(pull, listed) }
 }
 

@@ -1,14 +1,17 @@
 /** Manifests and tags: HEAD, GET, PUT, DELETE (specification, end-3, end-7 and end-9). */
+import type { Admission } from '../../admission/admission.ts'
 import { limits } from '../../config/limits.ts'
 import { OciError } from '../../oci/errors.ts'
 import { isDigestReference, parseReference, type Reference } from '../../oci/reference.ts'
 import { parseTag, type Tag } from '../../oci/tag.ts'
 import type { StoredManifest } from '../../registry/manifest-cache.ts'
 import type { Manifests } from '../../registry/manifests.ts'
+import type { PullCounts } from '../../registry/pull-counts.ts'
 import type { PullThrough } from '../../registry/pull-through.ts'
-import type { Metrics } from '../../telemetry/metrics.ts'
 import { etagOf, matchesIfNoneMatch } from '../conditional.ts'
+import type { Metrics } from '../../telemetry/metrics.ts'
 import type { Exchange, Route } from '../exchange.ts'
+import { requireAllowedPull } from '../pull-policy.ts'
 import type { Reply } from '../reply.ts'
 import { aboutUpstream, proxyHeaders } from './proxy-headers.ts'
 import { localRepositoryOf, pullTargetOf } from './pull-target.ts'
@@ -16,7 +19,9 @@ import { localRepositoryOf, pullTargetOf } from './pull-target.ts'
 interface Verbs {
   readonly manifests: Manifests
   readonly pullThrough: PullThrough
+  readonly admission: Admission
   readonly metrics: Metrics
+  readonly pullCounts: PullCounts
 }
 
 export function manifestRoutes(verbs: Verbs): Route[] {
@@ -42,16 +47,18 @@ export function manifestRoutes(verbs: Verbs): Route[] {
 /** Whatever Accept says: the bytes are what was pushed, and are never converted. */
 async function getManifest(verbs: Verbs, exchange: Exchange): Promise<Reply> {
   const reference = parseReference(exchange.parameters['reference'] ?? '')
-  const { manifest, headers: pulledHeaders } = await pullManifest(verbs, exchange, reference)
+  const pulled = await pullManifest(verbs, exchange, reference)
+  const { manifest } = pulled
   const etag = etagOf(manifest.digest)
   const headers = {
-    ...pulledHeaders,
+    ...pulled.headers,
     ETag: etag,
     // A tag moves: a cache may keep the answer but has to ask each time whether it still holds.
     'Cache-Control': isDigestReference(reference) ? 'max-age=31536000, immutable' : 'no-cache',
     'Docker-Content-Digest': manifest.digest,
   }
   if (matchesIfNoneMatch(exchange.headers['if-none-match'], etag)) return { status: 304, headers }
+  if (exchange.method !== 'HEAD') pulled.countSent?.()
   return {
     status: 200,
     headers: { ...headers, 'Content-Type': manifest.mediaType },
@@ -59,21 +66,33 @@ async function getManifest(verbs: Verbs, exchange: Exchange): Promise<Reply> {
   }
 }
 
+interface PulledManifest {
+  readonly manifest: StoredManifest
+  readonly headers: Record<string, string>
+  /** To be called when its bytes are sent. */
+  readonly countSent?: () => void
+}
+
 /** Of this registry, or of another one through the cache. */
 async function pullManifest(
-  { manifests, pullThrough, metrics }: Verbs,
+  verbs: Verbs,
   exchange: Exchange,
   reference: Reference,
-): Promise<{ manifest: StoredManifest; headers: Record<string, string> }> {
+): Promise<PulledManifest> {
+  const { manifests, pullThrough, pullCounts } = verbs
   const { context } = exchange
   const pull = await pullTargetOf(exchange, pullThrough)
+  requireAllowedPull(verbs, exchange, pull, reference)
   if (pull.kind === 'local') {
     const manifest = await manifests.getManifest(context, pull.repository, reference)
     return { manifest, headers: {} }
   }
-  const pulled = await aboutUpstream(pull, pullThrough.getManifest(context, pull.target, reference))
-  metrics.countPull(pull.target.host, 'manifest', pulled.status)
-  return { manifest: pulled.manifest, headers: proxyHeaders(pull, pulled) }
+  const { host } = pull.target
+  const pulling = pullThrough.getManifest(context, pull.target, reference)
+  const pulled = await aboutUpstream(pull, pullCounts.track(host, 'manifest', pulling))
+  const { manifest, status } = pulled
+  const countSent = () => pullCounts.countSent(host, status, manifest.bytes.length)
+  return { manifest, headers: proxyHeaders(pull, pulled), countSent }
 }
 
 async function putManifest(manifests: Manifests, exchange: Exchange): Promise<Reply> {

@@ -4,13 +4,15 @@
  * Proxying"), or not at all, where a default upstream is configured and this registry has nothing of
  * the name. The two never reach each other's content.
  */
-import { parseRegistryHost, parseRepositoryIn } from '../../oci/image-reference.ts'
 import { OciError } from '../../oci/errors.ts'
-import { isProxiedName, parseProxiedName } from '../../oci/proxied-name.ts'
+import { parseRegistryHost } from '../../oci/image-reference.ts'
+import { isProxiedName, parseProxiedName, parseProxiedRepository } from '../../oci/proxied-name.ts'
 import { parseRepositoryName, type RepositoryName } from '../../oci/repository-name.ts'
+import { isSameHost } from '../../oci/same-host.ts'
 import type { UpstreamRepository } from '../../registry/ports.ts'
 import type { PullThrough } from '../../registry/pull-through.ts'
 import type { Exchange } from '../exchange.ts'
+import { refuseLoop } from '../via.ts'
 
 export type PullTarget =
   | { readonly kind: 'local'; readonly repository: RepositoryName }
@@ -26,12 +28,18 @@ export type PullTarget =
 /**
  * Of a pull. HEAD never means the default upstream: clients that push ask by it what is here, blobs
  * and manifests, and leave out what they are told of; Docker's pull goes on with GET.
- * @throws OciError NAME_INVALID
+ * @throws OciError NAME_INVALID, UNAVAILABLE (508) when the request has come back to where it was
  */
 export async function pullTargetOf(
   exchange: Exchange,
   pullThrough: PullThrough,
 ): Promise<PullTarget> {
+  const meant = await meantTargetOf(exchange, pullThrough)
+  if (meant.kind === 'proxied') refuseLoop(exchange, meant.target.host)
+  return meant
+}
+
+async function meantTargetOf(exchange: Exchange, pullThrough: PullThrough): Promise<PullTarget> {
   const named = namedTargetOf(exchange)
   const isPlainGet = exchange.method === 'GET' && !exchange.query.has('ns')
   if (named.kind === 'proxied' || !isPlainGet) return named
@@ -49,10 +57,12 @@ function namedTargetOf(exchange: Exchange): PullTarget {
     if (isProxiedPath) return { kind: 'proxied', target: parseProxiedName(name) }
     return { kind: 'local', repository: parseRepositoryName(name) }
   }
-  if (isProxiedPath) {
-    throw invalid('the path (f/...) and the parameter ns both name another registry; use one')
-  }
-  return { kind: 'proxied', target: parseTarget(namespace, name), namespace }
+  if (!isProxiedPath)
+    return { kind: 'proxied', target: parseProxiedRepository(namespace, name), namespace }
+  // A mirror that is configured with a path gets ns besides, from BuildKit and from containerd.
+  const target = parseProxiedName(name)
+  if (target.host === parseRegistryHost(namespace)) return { kind: 'proxied', target, namespace }
+  throw invalid('the path (f/...) and the parameter ns name two different registries')
 }
 
 /** Of this registry's own repositories. @throws OciError NAME_INVALID, UNSUPPORTED */
@@ -70,11 +80,6 @@ function namespaceOf({ query }: Exchange): string | undefined {
   return namespace
 }
 
-function parseTarget(host: string, repository: string): UpstreamRepository {
-  const registry = parseRegistryHost(host)
-  return { host: registry, repository: parseRepositoryIn(registry, repository) }
-}
-
 function invalid(message: string): OciError {
   return new OciError('NAME_INVALID', { message })
 }
@@ -82,17 +87,4 @@ function invalid(message: string): OciError {
 function isOwnName({ origin, hostnames }: Exchange, namespace: string): boolean {
   const own = [origin.replace(/^https?:\/\//, ''), ...hostnames]
   return own.some((name) => isSameHost(name, namespace))
-}
-
-/** A name without a port stands for every port: ingresses and node ports hide which one it is. */
-function isSameHost(one: string, other: string): boolean {
-  const [host, port] = splitPort(one)
-  const [otherHost, otherPort] = splitPort(other)
-  return host === otherHost && (port === otherPort || port === '' || otherPort === '')
-}
-
-/** `[::1]:5000`: the colons in brackets are no ports'. */
-function splitPort(name: string): [host: string, port: string] {
-  const [, host = name, port = ''] = /^(.*?)(?::(\d+))?$/.exec(name) ?? []
-  return [host.toLowerCase(), port]
 }

@@ -4,6 +4,7 @@ import type { Digest } from '../../oci/digest.ts'
 import type { RepositoryName } from '../../oci/repository-name.ts'
 import type { BlobRecord, DeleteResult } from '../../registry/ports.ts'
 import type { Schema } from '../schema.ts'
+import { isCached, noteLooseBlobs } from './cache.ts'
 import { ensureRepository, type Executor, findRepositoryId } from './repositories.ts'
 
 export async function findBlob(
@@ -42,11 +43,13 @@ export async function linkBlob(
   now: number,
 ): Promise<void> {
   const repositoryId = await ensureRepository(db, repository, now)
-  await db
+  const inserted = await db
     .insertInto('repository_blobs')
-    .values({ repository_id: repositoryId, digest, created_at: now })
+    .values({ repository_id: repositoryId, digest, created_at: now, used_at: null })
     .onConflict((conflict) => conflict.columns(['repository_id', 'digest']).doNothing())
-    .execute()
+    .executeTakeFirst()
+  const isNew = (inserted.numInsertedOrUpdatedRows ?? 0n) > 0n
+  if (isNew && isCached(repository)) await noteLooseBlobs(db, repositoryId, [digest], now)
 }
 
 export async function findRepositoriesWithBlob(

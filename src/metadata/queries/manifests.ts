@@ -13,6 +13,7 @@ import type {
 } from '../../registry/ports.ts'
 import type { ReferenceKind, Schema } from '../schema.ts'
 import { deleteUnlessNeeded, insertContent, missingBlobs } from './blobs.ts'
+import { isCached, noteLooseBlobs, referencesOf } from './cache.ts'
 import { ensureRepository, type Executor, findRepositoryId } from './repositories.ts'
 
 /** Rows per insert: SQLite binds at most 32,766 values to a statement. */
@@ -51,9 +52,15 @@ export async function putManifest(
   if (missing.length > 0) return { missing }
 
   const repositoryId = await ensureRepository(db, repository, put.now)
+  const cached = isCached(repository)
   await insertContent(db, manifest, put.now)
-  await upsertManifest(db, repositoryId, manifest, put.now)
+  await upsertManifest(db, repositoryId, manifest, { now: put.now, cached })
+  const before = cached ? await referencesOf(db, repositoryId, manifest.digest) : []
   await replaceReferences(db, repositoryId, manifest)
+  if (cached) {
+    const now = [...manifest.blobs, ...manifest.manifests, ...manifest.optionalBlobs]
+    await noteLooseBlobs(db, repositoryId, [...new Set([...before, ...now])], put.now)
+  }
   for (const tag of put.tags) {
     await upsertTag(db, { repositoryId, tag, digest: manifest.digest, now: put.now })
   }
@@ -93,13 +100,14 @@ async function upsertManifest(
   db: Transaction<Schema>,
   repositoryId: number,
   manifest: ManifestEntry,
-  now: number,
+  put: { now: number; cached: boolean },
 ): Promise<void> {
   const described = {
     media_type: manifest.mediaType,
     artifact_type: manifest.artifactType ?? null,
     subject: manifest.subject ?? null,
     annotations: manifest.annotations ? JSON.stringify(manifest.annotations) : null,
+    used_at: put.cached ? put.now : null,
   }
   await db
     .insertInto('manifests')
@@ -107,7 +115,7 @@ async function upsertManifest(
       repository_id: repositoryId,
       digest: manifest.digest,
       size: manifest.size,
-      created_at: now,
+      created_at: put.now,
       ...described,
     })
     .onConflict((conflict) => conflict.columns(['repository_id', 'digest']).doUpdateSet(described))
@@ -164,14 +172,18 @@ export async function deleteManifest(
   db: Transaction<Schema>,
   repository: RepositoryName,
   digest: Digest,
+  now: number,
 ): Promise<DeleteResult> {
-  return deleteUnlessNeeded(db, { repository, digest, kind: 'manifest' }, (repositoryId) =>
-    db
+  return deleteUnlessNeeded(db, { repository, digest, kind: 'manifest' }, async (repositoryId) => {
+    const blobs = isCached(repository) ? await referencesOf(db, repositoryId, digest) : []
+    const deleted = await db
       .deleteFrom('manifests')
       .where('repository_id', '=', repositoryId)
       .where('digest', '=', digest)
-      .executeTakeFirst(),
-  )
+      .executeTakeFirst()
+    await noteLooseBlobs(db, repositoryId, blobs, now)
+    return deleted
+  })
 }
 
 export async function listTags(

@@ -44,7 +44,7 @@ export class FilesystemBlobStore implements BlobStore {
       return new FileBlobReader(file, size, this.#buffers)
     } catch (error) {
       await file.close()
-      throw error
+      throw translated(error)
     }
   }
 
@@ -66,19 +66,12 @@ export class FilesystemBlobStore implements BlobStore {
 
   async check(): Promise<void> {
     const path = this.#staging()
-    const written = randomBytes(16)
     try {
-      const file = await open(path, 'wx')
-      try {
-        await file.writeFile(written)
-        await file.datasync()
-      } finally {
-        await file.close()
-      }
-      if (!written.equals(await readFile(path)))
-        throw new Error('read back other bytes than written')
+      await writeAndReadBack(path)
+    } catch (error) {
+      throw translated(error)
     } finally {
-      await rm(path, { force: true })
+      await rm(path, { force: true }).catch(() => undefined)
     }
   }
 
@@ -86,6 +79,18 @@ export class FilesystemBlobStore implements BlobStore {
   #staging(): string {
     return join(this.#layout.uploads, `write-${randomBytes(12).toString('hex')}`)
   }
+}
+
+async function writeAndReadBack(path: string): Promise<void> {
+  const written = randomBytes(16)
+  const file = await open(path, 'wx')
+  try {
+    await file.writeFile(written)
+    await file.datasync()
+  } finally {
+    await file.close()
+  }
+  if (!written.equals(await readFile(path))) throw new Error('read back other bytes than written')
 }
 
 class FileBlobReader implements BlobReader {

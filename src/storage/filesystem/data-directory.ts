@@ -10,6 +10,7 @@ import { syncDirectory, writeFileDurably } from './durable.ts'
 import { errorCode, isMissing } from './file-error.ts'
 import { DataLayout } from './layout.ts'
 import { DirectoryLock } from './lock.ts'
+import { refuseEmptiedDatabase, refuseSplitVolumes } from './start-checks.ts'
 
 /** Raised when the layout changes; a directory of a higher number is refused. */
 const formatVersion = 1
@@ -31,7 +32,9 @@ export class DataDirectory implements AsyncDisposable {
     await refuseNewerFormat(layout)
     const lock = await takeLock(layout)
     try {
+      await refuseEmptiedDatabase(layout)
       await makeDirectories(layout)
+      await refuseSplitVolumes(layout)
       return new DataDirectory(layout, lock)
     } catch (cause) {
       await lock[Symbol.asyncDispose]()

@@ -40,7 +40,8 @@ export async function writeFileDurably(
     }
     await renameDurably(staging, path)
   } catch (error) {
-    await rm(staging, { force: true })
+    // What is told is why it was not written.
+    await rm(staging, { force: true }).catch(() => undefined)
     throw error
   }
 }

@@ -9,8 +9,10 @@ import { DatabaseSync } from 'node:sqlite'
 import { StartError } from '../../lib/start-error.ts'
 import type { DataLayout } from './layout.ts'
 
-/** SQLite's result code for a lock that another connection holds. */
+/** SQLite's result codes: a lock that another connection holds, no space, a file of something else. */
 const sqliteBusy = 5
+const sqliteFull = 13
+const sqliteNotADatabase = 26
 
 export class DirectoryLock implements AsyncDisposable {
   readonly #database: DatabaseSync
@@ -28,11 +30,8 @@ export class DirectoryLock implements AsyncDisposable {
       database.exec('BEGIN EXCLUSIVE')
     } catch (cause) {
       database.close()
-      if ((cause as { errcode?: unknown }).errcode !== sqliteBusy) {
-        throw new StartError(`cannot lock data directory ${layout.root}: ${String(cause)}`, {
-          cause,
-        })
-      }
+      const code = (cause as { errcode?: unknown }).errcode
+      if (code !== sqliteBusy) throw cannotLock(layout, code, cause)
       throw new StartError(
         `data directory ${layout.root} is in use by ${await holder(layout.owner)}; ` +
           'stop that one first, or start with another --data-dir',
@@ -61,6 +60,20 @@ function openLockFile(layout: DataLayout): DatabaseSync {
   } catch (cause) {
     throw new StartError(`cannot open ${layout.lock}: ${String(cause)}`, { cause })
   }
+}
+
+function cannotLock(layout: DataLayout, code: unknown, cause: unknown): StartError {
+  if (code === sqliteFull) {
+    return new StartError(`no space is left for data directory ${layout.root}: free or add some`, {
+      cause,
+    })
+  }
+  const advice =
+    code === sqliteNotADatabase ? `; if no Trow uses it, remove ${layout.lock} and start again` : ''
+  return new StartError(
+    `cannot lock data directory ${layout.root}: ${cause instanceof Error ? cause.message : String(cause)}${advice}`,
+    { cause },
+  )
 }
 
 async function holder(ownerFile: string): Promise<string> {

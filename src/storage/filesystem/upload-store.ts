@@ -18,16 +18,23 @@ import { renameDurably, syncDirectory } from './durable.ts'
 import { isMissing, translated } from './file-error.ts'
 import type { DataLayout } from './layout.ts'
 import { type ReadBuffers, readRange } from './read-buffers.ts'
+import { type GatheredRuns, RunWriter } from './run-writer.ts'
 
 export class FilesystemUploadStore implements UploadStore {
   readonly #layout: DataLayout
   readonly #buffers: ReadBuffers
   readonly #writeBytes: number
+  readonly #gathered: GatheredRuns
 
-  constructor(layout: DataLayout, buffers: ReadBuffers, settings: { writeBytes: number }) {
+  constructor(
+    layout: DataLayout,
+    buffers: ReadBuffers,
+    settings: { writeBytes: number; gatheredBytesMax?: number },
+  ) {
     this.#layout = layout
     this.#buffers = buffers
     this.#writeBytes = settings.writeBytes
+    this.#gathered = { bytes: 0, bytesMax: settings.gatheredBytesMax ?? Infinity }
   }
 
   async appendToUpload(
@@ -37,16 +44,22 @@ export class FilesystemUploadStore implements UploadStore {
     observer: AppendObserver,
   ): Promise<AppendResult> {
     const file = await this.#openAt(id, offset)
+    const settings = {
+      runBytes: this.#writeBytes,
+      onWritten: observer.onWritten,
+      gathered: this.#gathered,
+    }
+    const writer = new RunWriter(file, offset, settings)
     try {
-      const runBytes = observer.onWritten === undefined ? this.#writeBytes : 1
-      const writer = new RunWriter(file, offset, { runBytes, onWritten: observer.onWritten })
       const result = await drain(chunks, writer, observer.onBytes)
       const appended = await writer.finish()
-      await file.datasync()
-      if (offset === 0) await syncDirectory(this.#layout.uploads)
+      // A file without bytes that a crash takes is made again by whoever appends at 0.
+      if (appended > 0) await file.datasync()
+      if (appended > 0 && offset === 0) await syncDirectory(this.#layout.uploads)
       return { appended, ...result }
     } catch (error) {
       // Gives the space back at once: on a full disk every other client waits for it.
+      await writer.abandon()
       await file.truncate(offset).catch(() => undefined)
       throw translated(error)
     } finally {
@@ -62,7 +75,11 @@ export class FilesystemUploadStore implements UploadStore {
       file = await open(this.#layout.upload(id), constants.O_RDWR | create)
       const { size } = await file.stat()
       if (size < offset) throw bytesLost()
-      if (size > offset) await file.truncate(offset)
+      if (size > offset) {
+        await file.truncate(offset)
+        // No bytes may follow that are synced.
+        await file.datasync()
+      }
       return file
     } catch (error) {
       await file?.close()
@@ -154,83 +171,4 @@ async function drain(
   } finally {
     if (!finished) await source.return?.()
   }
-}
-
-interface RunSettings {
-  readonly runBytes: number
-  readonly onWritten: AppendObserver['onWritten']
-}
-
-/** Writes runs of at least `runBytes` at once, one behind the caller. */
-class RunWriter {
-  readonly #file: FileHandle
-  readonly #start: number
-  readonly #settings: RunSettings
-  #position: number
-  #run: Uint8Array[] = []
-  #runLength = 0
-  #writing: Promise<void> = Promise.resolve()
-
-  constructor(file: FileHandle, position: number, settings: RunSettings) {
-    this.#file = file
-    this.#start = position
-    this.#position = position
-    this.#settings = settings
-  }
-
-  async write(bytes: Uint8Array): Promise<void> {
-    this.#run.push(bytes)
-    this.#runLength += bytes.length
-    if (this.#runLength >= this.#settings.runBytes) await this.#startRun()
-  }
-
-  /** @returns the number of bytes written since the start. */
-  async finish(): Promise<number> {
-    await this.#startRun()
-    await this.#writing
-    return this.#position - this.#start
-  }
-
-  async #startRun(): Promise<void> {
-    await this.#writing
-    if (this.#runLength === 0) return
-    const run = this.#run
-    const position = this.#position
-    const reached = position + this.#runLength
-    this.#position = reached
-    this.#run = []
-    this.#runLength = 0
-    this.#writing = writeRun(this.#file, run, position).then(() =>
-      this.#settings.onWritten?.(reached),
-    )
-    // It is awaited before the next run; until then its failure is not unhandled.
-    this.#writing.catch(() => undefined)
-  }
-}
-
-/** `writev` may write less than asked, on a disk that fills up for example. */
-async function writeRun(file: FileHandle, run: Uint8Array[], position: number): Promise<void> {
-  let rest = run
-  let at = position
-  while (rest.length > 0) {
-    const { bytesWritten } = await file.writev(rest, at)
-    if (bytesWritten === 0 && rest.some((chunk) => chunk.length > 0)) {
-      throw new Error('the file system took none of the bytes and named no error')
-    }
-    at += bytesWritten
-    rest = dropBytes(rest, bytesWritten)
-  }
-}
-
-function dropBytes(chunks: Uint8Array[], count: number): Uint8Array[] {
-  let left = count
-  let index = 0
-  for (const chunk of chunks) {
-    if (left < chunk.length) break
-    left -= chunk.length
-    index += 1
-  }
-  const rest = chunks.slice(index)
-  const first = rest[0]
-  return first === undefined || left === 0 ? rest : [first.subarray(left), ...rest.slice(1)]
 }

@@ -95,6 +95,10 @@ describe('an entry for a registry', () => {
     ],
     ['host: docker.io, endpoints: mirror.gcr.io', { endpoints: ['mirror.gcr.io'] }],
     [
+      'host: docker.io, auth_hosts: [Auth.example.com, "10.0.0.1:5000", index.docker.io]',
+      { authHosts: ['auth.example.com', '10.0.0.1:5000', 'index.docker.io'] },
+    ],
+    [
       'host: docker.io, connect_timeout: 500ms, headers_timeout: 1m',
       { connectTimeoutSeconds: 0.5, headersTimeoutSeconds: 60 },
     ],
@@ -149,6 +153,14 @@ describe('a wrong setting of registry_proxies is reported', () => {
     [
       'registries: [{host: a, endpoints: [docker.io, index.docker.io]}]',
       'registries[0].endpoints: docker.io is in the list twice',
+    ],
+    [
+      'registries: [{host: a, auth_hosts: ["https://b/token"]}]',
+      'registries[0].auth_hosts[0]: expected HOST, HOST:PORT, IP, IP:PORT or [IPV6]:PORT, without "https://"',
+    ],
+    [
+      'registries: [{host: a, auth_hosts: [b, B]}]',
+      'registries[0].auth_hosts: b is in the list twice',
     ],
     [
       'registries: [{host: a, connect_timeout: 0s}]',

@@ -74,6 +74,16 @@ test('no problem repeats the value of a secret', () => {
 })
 
 describe('what Trow of today reads is read', () => {
+  const plainPolicy = {
+    allow: [],
+    deny: [],
+    mode: 'enforce',
+    require_digest: false,
+    validate_workloads: 'warn',
+    enforce_at_pull: false,
+    namespaces: [],
+    exempt: { namespaces: [], users: [], groups: [], service_accounts: [] },
+  }
   const cases: [what: string, text: string, settings: object][] = [
     [
       'sections without content',
@@ -84,12 +94,12 @@ describe('what Trow of today reads is read', () => {
     [
       'lists left out',
       'image_validation: {default: Allow}\n',
-      { image_validation: { default: 'Allow', allow: [], deny: [] } },
+      { image_validation: { ...plainPolicy, default: 'Allow' } },
     ],
     [
       'a list without entries',
       'image_validation:\n  default: Deny\n  allow:\n  deny:\n',
-      { image_validation: { default: 'Deny', allow: [], deny: [] } },
+      { image_validation: { ...plainPolicy, default: 'Deny' } },
     ],
     [
       'registries with prefixes',

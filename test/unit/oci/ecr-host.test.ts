@@ -21,7 +21,11 @@ describe('the host of a private ECR registry', () => {
   ]
   for (const [host, region] of hosts) {
     test(`${host} is one`, () => {
-      assert.deepEqual(parseEcrHost(parseRegistryHost(host)), { region })
+      assert.deepEqual(parseEcrHost(parseRegistryHost(host)), {
+        region,
+        fips: host.includes('-fips.'),
+        dualStack: host.includes('.on.'),
+      })
     })
   }
 

@@ -2,45 +2,27 @@
 // from cleaning up after it, and nothing that was cached outlives a write.
 
 import assert from 'node:assert/strict'
+import { statSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { digestOf } from '../../../src/oci/digest.ts'
+import { OciError } from '../../../src/oci/errors.ts'
 import { parseReference } from '../../../src/oci/reference.ts'
 import { parseRepositoryName } from '../../../src/oci/repository-name.ts'
 import { Manifests } from '../../../src/registry/manifests.ts'
-import type { MetadataStore } from '../../../src/registry/ports.ts'
 import { Uploads } from '../../../src/registry/uploads.ts'
 import { inPieces } from '../../support/bytes.ts'
-import { FakeClock } from '../../support/fake-clock.ts'
 import { requestContext } from '../../support/request-context.ts'
-import { temporaryDirectory } from '../../support/temporary-directory.ts'
-import { type RegistryUnderTest, startRegistry } from '../../simulation/registry-under-test.ts'
+import { withMethod } from '../../support/with-method.ts'
+import { startTemporaryRegistry } from '../../simulation/registry-under-test.ts'
 
 const context = requestContext()
 const repository = parseRepositoryName('a')
 const content = Buffer.from('content')
 const digest = digestOf(content)
 
-interface Started extends AsyncDisposable {
-  readonly registry: RegistryUnderTest
-  readonly clock: FakeClock
-}
-
-async function start(): Promise<Started> {
-  const directory = await temporaryDirectory()
-  const clock = new FakeClock()
-  const registry = await startRegistry(directory.path, clock)
-  return {
-    registry,
-    clock,
-    [Symbol.asyncDispose]: async () => {
-      await registry[Symbol.asyncDispose]()
-      await directory[Symbol.asyncDispose]()
-    },
-  }
-}
-
 test('a push that fails for want of space says so, even if cleaning up fails too', async () => {
-  await using started = await start()
+  await using started = await startTemporaryRegistry()
   const { uploads, faults } = started.registry
   const warnings: string[] = []
   const log = { ...context.log, warn: (_: object, message: string) => void warnings.push(message) }
@@ -59,14 +41,15 @@ test('a push that fails for want of space says so, even if cleaning up fails too
 })
 
 test('a session whose client comes back while idle ones are removed is not idle', async () => {
-  await using started = await start()
+  await using started = await startTemporaryRegistry()
   const { clock, registry } = started
   const metadata = withMethod(registry.metadata, 'listIdleUploads', async (before, limit) => {
     const idle = await registry.metadata.listIdleUploads(before, limit)
     await uploads.appendToUpload(repository, upload.id, { bytes: inPieces(content, 3) })
     return idle
   })
-  const stores = { metadata, uploads: registry.uploadStore, clock }
+  const { uploadStore, locks } = registry
+  const stores = { metadata, uploads: uploadStore, locks, clock }
   const uploads = new Uploads(stores, { digestersMax: 1 })
   const upload = await uploads.startUpload(repository, 'sha256')
   const other = await uploads.startUpload(repository, 'sha256')
@@ -77,7 +60,7 @@ test('a session whose client comes back while idle ones are removed is not idle'
 })
 
 test('a tag whose push failed in the middle is answered as the database has it', async () => {
-  await using started = await start()
+  await using started = await startTemporaryRegistry()
   const { manifests, uploads, faults } = started.registry
   await uploads.pushBlob(context, repository, digest, { bytes: inPieces(content, 3) })
   const descriptor = { mediaType: 'application/vnd.oci.image.config.v1+json', digest, size: 7 }
@@ -103,7 +86,7 @@ test('a tag whose push failed in the middle is answered as the database has it',
 })
 
 test('a write whose connection broke after the commit is seen by the next read', async () => {
-  await using started = await start()
+  await using started = await startTemporaryRegistry()
   const { registry } = started
   const broken = new Error('connection lost')
   const metadata = withMethod(registry.metadata, 'putManifest', async (...args) => {
@@ -111,7 +94,8 @@ test('a write whose connection broke after the commit is seen by the next read',
     throw broken
   })
   const settings = { referencesMax: 10, cacheEntriesMax: 10, cacheBytesMax: 10_000 }
-  const manifests = new Manifests({ metadata, blobs: registry.blobStore }, settings)
+  const { blobStore, locks } = registry
+  const manifests = new Manifests({ metadata, blobs: blobStore, locks }, settings)
   const latest = parseReference('latest')
   const push = (variant: number): Promise<unknown> => {
     const bytes = Buffer.from(JSON.stringify({ manifests: [], variant }))
@@ -129,17 +113,40 @@ test('a write whose connection broke after the commit is seen by the next read',
   }
 })
 
-/** The store with one method replaced. */
-function withMethod<K extends keyof MetadataStore>(
-  metadata: MetadataStore,
-  name: K,
-  method: MetadataStore[K],
-): MetadataStore {
-  return new Proxy(metadata, {
-    get: (target, key) => {
-      if (key === name) return method
-      const value: unknown = Reflect.get(target, key)
-      return typeof value === 'function' ? (value.bind(target) as unknown) : value
-    },
+const full = new OciError('STORAGE_FULL')
+
+test('bytes of a chunk that could not be counted are given back', async () => {
+  await using started = await startTemporaryRegistry()
+  const { registry, clock } = started
+  let isFull = true
+  const metadata = withMethod(registry.metadata, 'setUploadOffset', (id, offset) =>
+    isFull ? Promise.reject(full) : registry.metadata.setUploadOffset(id, offset),
+  )
+  const stores = { metadata, uploads: registry.uploadStore, locks: registry.locks, clock }
+  const uploads = new Uploads(stores, { digestersMax: 1 })
+  const { id } = await uploads.startUpload(repository, 'sha256')
+  const append = () => uploads.appendToUpload(repository, id, { bytes: inPieces(content, 3) })
+  await assert.rejects(append(), { code: 'STORAGE_FULL' })
+  const directory = join(started.path, 'uploads')
+  assert.equal(statSync(join(directory, id)).size, 0)
+  isFull = false
+  assert.equal((await append()).offset, content.length)
+  const last = { digest, chunk: { bytes: inPieces(Buffer.alloc(0), 1) } }
+  assert.equal((await uploads.completeUpload(context, repository, id, last)).digest, digest)
+})
+
+test('a session that a full disk has no room to forget makes that room itself', async () => {
+  await using started = await startTemporaryRegistry()
+  const { registry, clock } = started
+  const metadata = withMethod(registry.metadata, 'deleteUpload', async (id) => {
+    if ((await registry.listStaged()).length > 0) throw full
+    return registry.metadata.deleteUpload(id)
   })
-}
+  const stores = { metadata, uploads: registry.uploadStore, locks: registry.locks, clock }
+  const uploads = new Uploads(stores, { digestersMax: 1 })
+  const { id } = await uploads.startUpload(repository, 'sha256')
+  await uploads.appendToUpload(repository, id, { bytes: inPieces(content, 3) })
+  await uploads.cancelUpload(repository, id)
+  await assert.rejects(uploads.getUpload(repository, id), { code: 'BLOB_UPLOAD_UNKNOWN' })
+  assert.deepEqual(await registry.listStaged(), [])
+})

@@ -47,4 +47,18 @@ describe('credentials may be sent to a token service', () => {
     assert.equal(policy(new URL('http://api.scaleway.com/tokens'), registry), false)
     assert.equal(policy(new URL('https://api.scaleway.com.evil.net/tokens'), registry), false)
   })
+
+  test('that its entry names, on the port that it names', () => {
+    const registry = new URL('https://registry.example')
+    const cases: [authHost: string, realm: string, trusted: boolean][] = [
+      ['auth.test', 'https://auth.test:8443/token', true],
+      ['auth.test:8443', 'https://auth.test:8443/token', true],
+      ['auth.test:8443', 'https://auth.test/token', false],
+      ['auth.test:443', 'https://auth.test/token', true],
+      ['[2001:db8::1]:8443', 'https://[2001:db8::1]:8443/token', true],
+    ]
+    for (const [authHost, realm, trusted] of cases) {
+      assert.equal(siteRealm([authHost])(new URL(realm), registry), trusted, `${authHost} ${realm}`)
+    }
+  })
 })

@@ -52,7 +52,7 @@ describe('a token is asked for', () => {
     const [sent] = fake.requests
     assert.equal(sent?.method, 'POST')
     assert.equal(sent?.url.href, request.realm.href)
-    const form = new URLSearchParams(sent?.body)
+    const form = new URLSearchParams(String(sent?.body))
     assert.equal(form.get('grant_type'), 'refresh_token')
     assert.equal(form.get('refresh_token'), 'refresh me')
     assert.equal(form.get('scope'), request.scope)

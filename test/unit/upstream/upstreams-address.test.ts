@@ -22,7 +22,7 @@ import {
 } from '../../support/fake-upstream-settings.ts'
 import { imageFixture } from '../../support/image-fixture.ts'
 
-const signal = new AbortController().signal
+const call = { signal: new AbortController().signal, via: [] }
 const latest = parseReference('latest')
 const image = imageFixture()
 const certificate = issueCertificate(['registry.test', 'localhost', '127.0.0.1'])
@@ -58,7 +58,7 @@ function isAddressError(message = /not a public address/): (error: unknown) => b
 
 async function pull(settings: UpstreamSettings, host: string, resolver?: Resolver) {
   await using driver = upstreamsOf(settings, resolver ? { resolver } : {})
-  return await driver.upstreams.getManifest(targetOf({ host }, 'team/app'), latest, signal)
+  return await driver.upstreams.getManifest(targetOf({ host }, 'team/app'), latest, call)
 }
 
 describe('a host without an entry', () => {
@@ -265,6 +265,6 @@ test('a host without an entry may not redirect to a listed one inside', async ()
     transportFactory: () => transport,
   })
   const target = targetOf({ host: 'registry.test' }, 'team/app')
-  await assert.rejects(driver.upstreams.getManifest(target, latest, signal), isAddressError())
+  await assert.rejects(driver.upstreams.getManifest(target, latest, call), isAddressError())
   assert.equal(fake.requests.length, 1)
 })

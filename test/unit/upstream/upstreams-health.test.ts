@@ -29,7 +29,7 @@ import {
 } from '../../support/fake-upstream-settings.ts'
 import { imageFixture } from '../../support/image-fixture.ts'
 
-const signal = new AbortController().signal
+const call = { signal: new AbortController().signal, via: [] }
 const latest = parseReference('latest')
 const image = imageFixture()
 const openMs = limits.upstreamBreakerOpenSeconds * 1000
@@ -46,7 +46,8 @@ async function startScene(options: Partial<UpstreamEntry> = {}): Promise<Scene> 
   upstream.content.addImage('team/app', image, 'latest')
   const driver = upstreamsOf(settingsOf([entryFor(upstream, options)]))
   const target = targetOf(upstream, 'team/app')
-  const get = async (given = signal) => await driver.upstreams.getManifest(target, latest, given)
+  const get = async (signal = call.signal) =>
+    await driver.upstreams.getManifest(target, latest, { ...call, signal })
   const fail = async (times: number) => {
     for (let time = 0; time < times; time++) await assert.rejects(get(), UpstreamError)
   }
@@ -158,10 +159,10 @@ describe('the breaker', () => {
     await using driver = upstreamsOf(settingsOf(entries))
     const { upstreams } = driver
     for (let time = 0; time < limits.upstreamBreakerFailuresMax; time++) {
-      const get = upstreams.getManifest(targetOf(upstream, 'team/app'), latest, signal)
+      const get = upstreams.getManifest(targetOf(upstream, 'team/app'), latest, call)
       await assert.rejects(get, /503/)
     }
-    await upstreams.getManifest(targetOf(upstream, 'app'), latest, signal)
+    await upstreams.getManifest(targetOf(upstream, 'app'), latest, call)
     const states = upstreams.states().map(({ pathPrefix, breaker }) => [pathPrefix, breaker])
     assert.deepEqual(states, [
       ['team', 'open'],
@@ -298,7 +299,7 @@ test('upstreams that are remembered are bounded, and those with an entry are kep
   await using driver = upstreamsOf(settings, { transportFactory: () => noConnection })
   const hosts = Array.from({ length: limits.upstreamClientsMax + 50 }, (_, i) => `h${i}.example`)
   for (const host of ['listed.example', ...hosts]) {
-    const get = driver.upstreams.getManifest(targetOf({ host }, 'app'), latest, signal)
+    const get = driver.upstreams.getManifest(targetOf({ host }, 'app'), latest, call)
     await assert.rejects(get, { status: 404 })
   }
   const states = driver.upstreams.states()
@@ -314,10 +315,14 @@ test('an upstream has so long to begin its answer, and no longer', async () => {
       signal.addEventListener('abort', () => reject(signal.reason))
       return await promise
     }
-    const answer = answerWithin(20, { host: 'a.example', signal }, work)
+    const answer = answerWithin(20, { host: 'a.example', signal: call.signal }, work)
     mock.timers.tick(20_000)
     await assert.rejects(answer, { problem: 'timeout', host: 'a.example' })
-    const kept = await answerWithin(20, { host: 'a.example', signal }, async (signal) => signal)
+    const kept = await answerWithin(
+      20,
+      { host: 'a.example', signal: call.signal },
+      async (signal) => signal,
+    )
     mock.timers.tick(60_000)
     assert.equal(kept.aborted, false)
   } finally {

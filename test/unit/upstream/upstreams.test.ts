@@ -26,7 +26,7 @@ import {
 } from '../../support/fake-upstream-settings.ts'
 import { imageFixture, pseudoRandomBytes } from '../../support/image-fixture.ts'
 
-const signal = new AbortController().signal
+const call = { signal: new AbortController().signal, via: [] }
 const latest = parseReference('latest')
 const image = imageFixture()
 const bytes = pseudoRandomBytes('blob', 100_000)
@@ -57,11 +57,11 @@ describe('a manifest', () => {
     await using upstream = await startUpstream()
     await using driver = driverOf(upstream)
     const target = targetOf(upstream, 'team/app')
-    const manifest = await driver.upstreams.getManifest(target, latest, signal)
+    const manifest = await driver.upstreams.getManifest(target, latest, call)
     const { mediaType } = image.root
     const size = image.manifests.at(-1)!.bytes.length
     assert.equal(manifest.size, size)
-    assert.deepEqual(await driver.upstreams.headManifest(target, latest, signal), {
+    assert.deepEqual(await driver.upstreams.headManifest(target, latest, call), {
       mediaType,
       digest: image.root.digest,
       size,
@@ -73,7 +73,7 @@ describe('a manifest', () => {
     upstream.use(withoutHeader('docker-content-digest'))
     await using driver = driverOf(upstream)
     const target = targetOf(upstream, 'team/app')
-    const { manifest } = await driver.upstreams.headManifest(target, latest, signal)
+    const { manifest } = await driver.upstreams.headManifest(target, latest, call)
     assert.equal(manifest?.size, image.manifests.at(-1)!.bytes.length)
   })
 })
@@ -84,7 +84,7 @@ describe('a blob', () => {
     await using driver = driverOf(upstream)
     const target = targetOf(upstream, 'team/app')
     for (const offset of [0, 1, 60_000, bytes.length - 1]) {
-      const blob = await driver.upstreams.getBlob(target, digest, offset, signal)
+      const blob = await driver.upstreams.getBlob(target, digest, offset, call)
       assert.deepEqual([blob.offset, blob.size], [offset, bytes.length])
       assert.deepEqual(await contentOf(blob), bytes.subarray(offset))
       const { range } = upstream.requests.at(-1)!.headers
@@ -97,7 +97,7 @@ describe('a blob', () => {
     upstream.use(() => ({ status: 200, headers: {}, body: bytes }))
     await using driver = driverOf(upstream)
     const target = targetOf(upstream, 'team/app')
-    const blob = await driver.upstreams.getBlob(target, digest, 10, signal)
+    const blob = await driver.upstreams.getBlob(target, digest, 10, call)
     assert.deepEqual([blob.offset, blob.size], [0, bytes.length])
     assert.deepEqual(await contentOf(blob), bytes)
   })
@@ -119,7 +119,7 @@ describe('a blob', () => {
       upstream.use(() => ({ status: 206, headers, body: bytes.subarray(10, 20) }))
       await using driver = driverOf(upstream)
       const target = targetOf(upstream, 'team/app')
-      const blob = driver.upstreams.getBlob(target, digest, 10, signal)
+      const blob = driver.upstreams.getBlob(target, digest, 10, call)
       if (accepted) assert.deepEqual(await contentOf(await blob), bytes.subarray(10, 20))
       else await assert.rejects(blob, isProblem('content', /not the part that begins at byte 10/))
     })
@@ -129,7 +129,7 @@ describe('a blob', () => {
     await using upstream = await startUpstream()
     upstream.use(() => ({ status: 206, headers: {}, body: bytes }))
     await using driver = driverOf(upstream)
-    const blob = driver.upstreams.getBlob(targetOf(upstream, 'team/app'), digest, 0, signal)
+    const blob = driver.upstreams.getBlob(targetOf(upstream, 'team/app'), digest, 0, call)
     await assert.rejects(blob, isProblem('status', /206/))
   })
 
@@ -142,9 +142,9 @@ describe('a blob', () => {
       withHeaders({ 'content-encoding': 'gzip' }),
     ]) {
       upstream.use(behaviour, { times: 2 })
-      const get = driver.upstreams.getBlob(target, digest, 0, signal)
+      const get = driver.upstreams.getBlob(target, digest, 0, call)
       await assert.rejects(get, isProblem('content', /web page|encoded/))
-      const head = driver.upstreams.headBlob(target, digest, signal)
+      const head = driver.upstreams.headBlob(target, digest, call)
       await assert.rejects(head, isProblem('content', /web page|encoded/))
     }
   })
@@ -156,9 +156,9 @@ describe('a blob', () => {
     upstream.use(redirecting(storage.origin), { on: /blobs/ })
     await using driver = driverOf(upstream)
     const target = targetOf(upstream, 'team/app')
-    const first = await driver.upstreams.getBlob(target, digest, 0, signal)
+    const first = await driver.upstreams.getBlob(target, digest, 0, call)
     await assert.rejects(contentOf(first), isProblem('connection'))
-    const second = await driver.upstreams.getBlob(target, digest, 100, signal)
+    const second = await driver.upstreams.getBlob(target, digest, 100, call)
     assert.deepEqual(await contentOf(second), bytes.subarray(100))
     assert.equal(upstream.requests.length, 2)
     assert.equal(storage.requests[1]?.headers.range, 'bytes=100-')
@@ -169,7 +169,7 @@ describe('the size of a blob', () => {
   test('is told by HEAD', async () => {
     await using upstream = await startUpstream()
     await using driver = driverOf(upstream)
-    const found = await driver.upstreams.headBlob(targetOf(upstream, 'team/app'), digest, signal)
+    const found = await driver.upstreams.headBlob(targetOf(upstream, 'team/app'), digest, call)
     assert.deepEqual(found, { digest, size: bytes.length })
     assert.deepEqual(upstream.log, [`HEAD /v2/team/app/blobs/${digest}`])
   })
@@ -179,7 +179,7 @@ describe('the size of a blob', () => {
       await using upstream = await startUpstream()
       upstream.use(failing(status), { on: /^HEAD/ })
       await using driver = driverOf(upstream)
-      const found = await driver.upstreams.headBlob(targetOf(upstream, 'team/app'), digest, signal)
+      const found = await driver.upstreams.headBlob(targetOf(upstream, 'team/app'), digest, call)
       assert.deepEqual(found, { digest, size: bytes.length })
     })
   }
@@ -188,7 +188,7 @@ describe('the size of a blob', () => {
     await using upstream = await startUpstream()
     await using driver = driverOf(upstream)
     const absent = parseDigest(`sha256:${'0'.repeat(64)}`)
-    const head = driver.upstreams.headBlob(targetOf(upstream, 'team/app'), absent, signal)
+    const head = driver.upstreams.headBlob(targetOf(upstream, 'team/app'), absent, call)
     await assert.rejects(head, (error) => error instanceof UpstreamError && error.status === 404)
   })
 
@@ -196,7 +196,7 @@ describe('the size of a blob', () => {
     await using upstream = await startUpstream()
     upstream.use(failing(403), { on: /^HEAD/ })
     await using driver = driverOf(upstream)
-    const head = driver.upstreams.headBlob(targetOf(upstream, 'team/app'), digest, signal)
+    const head = driver.upstreams.headBlob(targetOf(upstream, 'team/app'), digest, call)
     await assert.rejects(head, isProblem('status', /403/))
     assert.equal(upstream.requests.length, 1)
   })
@@ -215,9 +215,9 @@ describe('tags', () => {
     await using upstream = await startTagged()
     await using driver = driverOf(upstream)
     const target = targetOf(upstream, 'many')
-    const first = await driver.upstreams.listTags(target, { limit: 4 }, signal)
+    const first = await driver.upstreams.listTags(target, { limit: 4 }, call)
     assert.deepEqual(first, { entries: tags.slice(0, 4), next: 't3' })
-    const last = await driver.upstreams.listTags(target, { limit: 8, after: 't3' }, signal)
+    const last = await driver.upstreams.listTags(target, { limit: 8, after: 't3' }, call)
     assert.deepEqual(last, { entries: tags.slice(4) })
     assert.deepEqual(
       upstream.log,
@@ -229,7 +229,7 @@ describe('tags', () => {
     await using upstream = await startTagged()
     upstream.content.pageEntriesMax = 3
     await using driver = driverOf(upstream)
-    const page = await driver.upstreams.listTags(targetOf(upstream, 'many'), { limit: 7 }, signal)
+    const page = await driver.upstreams.listTags(targetOf(upstream, 'many'), { limit: 7 }, call)
     assert.deepEqual(page, { entries: tags.slice(0, 7), next: 't6' })
   })
 
@@ -239,16 +239,16 @@ describe('tags', () => {
     upstream.use(answering(200, 'application/json', body))
     await using driver = driverOf(upstream)
     const target = targetOf(upstream, 'many')
-    const page = await driver.upstreams.listTags(target, { limit: 3, after: 't5' }, signal)
+    const page = await driver.upstreams.listTags(target, { limit: 3, after: 't5' }, call)
     assert.deepEqual(page, { entries: ['t6', 't7', 't8'], next: 't8' })
-    const end = await driver.upstreams.listTags(target, { limit: 3, after: 't9' }, signal)
+    const end = await driver.upstreams.listTags(target, { limit: 3, after: 't9' }, call)
     assert.deepEqual(end, { entries: [] })
   })
 
   test('none are asked for, none come', async () => {
     await using upstream = await startTagged()
     await using driver = driverOf(upstream)
-    const page = await driver.upstreams.listTags(targetOf(upstream, 'many'), { limit: 0 }, signal)
+    const page = await driver.upstreams.listTags(targetOf(upstream, 'many'), { limit: 0 }, call)
     assert.deepEqual(page, { entries: [] })
   })
 })
@@ -260,18 +260,18 @@ test('while offline nothing is asked, and no connection made', async () => {
   const target = targetOf(upstream, 'team/app')
   const { upstreams } = driver
   for (const question of [
-    upstreams.getManifest(target, latest, signal),
-    upstreams.headManifest(target, latest, signal),
-    upstreams.getBlob(target, digest, 0, signal),
-    upstreams.headBlob(target, digest, signal),
-    upstreams.listTags(target, { limit: 1 }, signal),
-    upstreams.listReferrers(target, digest, signal),
+    upstreams.getManifest(target, latest, call),
+    upstreams.headManifest(target, latest, call),
+    upstreams.getBlob(target, digest, 0, call),
+    upstreams.headBlob(target, digest, call),
+    upstreams.listTags(target, { limit: 1 }, call),
+    upstreams.listReferrers(target, digest, call),
   ]) {
     await assert.rejects(question, isProblem('offline', /offline is set/))
   }
   assert.equal(upstream.connections, 0)
   upstreams.reload({ ...settings, offline: false })
-  await upstreams.getManifest(target, latest, signal)
+  await upstreams.getManifest(target, latest, call)
 })
 
 describe('credentials', () => {
@@ -285,9 +285,9 @@ describe('credentials', () => {
     const entry = entryFor(upstream, { pathPrefix: 'team', user })
     await using driver = upstreamsOf(settingsOf([entry]))
     const { upstreams } = driver
-    await upstreams.getManifest(targetOf(upstream, 'team/app'), latest, signal)
+    await upstreams.getManifest(targetOf(upstream, 'team/app'), latest, call)
     const seen = upstream.requests.length
-    const other = upstreams.getManifest(targetOf(upstream, 'teamwork/app'), latest, signal)
+    const other = upstreams.getManifest(targetOf(upstream, 'teamwork/app'), latest, call)
     await assert.rejects(other, isProblem('status', /401/))
     for (const { headers } of upstream.requests.slice(seen)) {
       assert.equal(headers.authorization, undefined)
@@ -302,12 +302,12 @@ describe('credentials', () => {
     const { upstreams } = driver
     const target = targetOf(upstream, 'team/app')
     // So that the challenge is known and the blob's first answer is the blob.
-    await upstreams.getManifest(target, latest, signal)
+    await upstreams.getManifest(target, latest, call)
     upstream.use(holding(gate, 10), { on: /GET .*blobs/ })
-    const blob = await upstreams.getBlob(target, digest, 0, signal)
+    const blob = await upstreams.getBlob(target, digest, 0, call)
     const wrong = { name: 'myuser', password: { reveal: () => 'old' } }
     upstreams.reload(settingsOf([entryFor(upstream, { user: wrong })]))
-    const refused = upstreams.getManifest(target, latest, signal)
+    const refused = upstreams.getManifest(target, latest, call)
     await assert.rejects(refused, isProblem('status', /401/))
     gate.open()
     assert.deepEqual(await contentOf(blob), bytes)
@@ -329,9 +329,9 @@ test('connections of an entry that changed are closed when nobody needs them', a
   }
   await using driver = upstreamsOf(settingsOf([entryFor(upstream)]), { transportFactory })
   const target = targetOf(upstream, 'team/app')
-  const blob = await driver.upstreams.getBlob(target, digest, 0, signal)
+  const blob = await driver.upstreams.getBlob(target, digest, 0, call)
   driver.upstreams.reload(settingsOf([entryFor(upstream, { maxConnections: 2 })]))
-  await driver.upstreams.getManifest(target, latest, signal)
+  await driver.upstreams.getManifest(target, latest, call)
   assert.equal(isClosed, false)
   await blob[Symbol.asyncDispose]()
   await closed.promise
@@ -352,9 +352,9 @@ describe('endpoints', () => {
     const entry = { ...entryFor({ host: 'registry.example' }), endpoints }
     await using driver = upstreamsOf(settingsOf([entry]))
     const target = targetOf({ host: 'registry.example' }, 'team/app')
-    await driver.upstreams.getManifest(target, latest, signal)
+    await driver.upstreams.getManifest(target, latest, call)
     assert.equal(good.requests.length, 1)
-    const absent = driver.upstreams.getManifest(target, parseReference('absent'), signal)
+    const absent = driver.upstreams.getManifest(target, parseReference('absent'), call)
     await assert.rejects(absent, isProblem('status', /404/))
     assert.equal(spare.connections, 0)
     assert.deepEqual(
@@ -371,17 +371,73 @@ describe('endpoints', () => {
     const entry = entryFor({ host: 'registry.example' }, { user, endpoints: [mirror.host] })
     const target = targetOf({ host: 'registry.example' }, 'team/app')
     await using driver = upstreamsOf(settingsOf([entry]))
-    await assert.rejects(driver.upstreams.getManifest(target, latest, signal), /401/)
+    await assert.rejects(driver.upstreams.getManifest(target, latest, call), /401/)
     for (const { headers } of mirror.requests) assert.equal(headers.authorization, undefined)
     // With an entry of their own they are asked as that one says.
     driver.upstreams.reload(settingsOf([entry, entryFor(mirror, { user })]))
-    await driver.upstreams.getManifest(target, latest, signal)
+    await driver.upstreams.getManifest(target, latest, call)
   })
 })
 
-test('requests tell that they come from a registry like this one', async () => {
+describe('requests', () => {
+  const via = ['1.0 proxy.example', '1.1 trow-aaaaaaaaaaaaaaaa']
+  const whole = [...via, '1.1 trow-0123456789abcdef'].join(', ')
+
+  test('tell through whom they came, after a redirect too', async () => {
+    await using upstream = await startUpstream()
+    await using storage = await startUpstream()
+    upstream.use(redirecting(storage.origin), { on: /blobs/ })
+    await using driver = driverOf(upstream)
+    const target = targetOf(upstream, 'team/app')
+    await driver.upstreams.getManifest(target, latest, { ...call, via })
+    await contentOf(await driver.upstreams.getBlob(target, digest, 0, { ...call, via }))
+    for (const { headers } of [...upstream.requests, ...storage.requests]) {
+      assert.equal(headers.via, whole)
+    }
+    await driver.upstreams.getManifest(target, latest, call)
+    assert.equal(upstream.requests.at(-1)?.headers.via, '1.1 trow-0123456789abcdef')
+  })
+
+  test('name the registry that they are about to the one that stands in for it', async () => {
+    await using mirror = await startUpstream()
+    mirror.content.addImage('library/app', image, 'latest', 'v1', 'v2')
+    mirror.content.pageEntriesMax = 1
+    await using storage = await startUpstream()
+    const location = `${storage.origin}/v2/team/app/blobs/${digest}`
+    const moved = { status: 307, headers: { location }, body: Buffer.alloc(0) }
+    mirror.use(() => moved, { on: /team.*blobs/ })
+    const entry = entryFor({ host: 'docker.io' }, { endpoints: [mirror.host] })
+    await using driver = upstreamsOf(settingsOf([entry]))
+    const { upstreams } = driver
+    const hub = { host: 'docker.io' }
+    await upstreams.headManifest(targetOf(hub, 'library/app'), latest, call)
+    await contentOf(await upstreams.getBlob(targetOf(hub, 'team/app'), digest, 0, call))
+    await upstreams.listTags(targetOf(hub, 'library/app'), { limit: 10 }, call)
+    for (const { query } of mirror.requests) assert.deepEqual(query.getAll('ns'), ['docker.io'])
+    assert.equal(mirror.requests.length > 4, true, mirror.log.join('\n'))
+    assert.deepEqual(storage.log, [`GET /v2/team/app/blobs/${digest}`])
+  })
+
+  test('do not name it to the registry itself', async () => {
+    await using upstream = await startUpstream()
+    const entry = entryFor(upstream, { endpoints: [upstream.host] })
+    await using driver = upstreamsOf(settingsOf([entry]))
+    await driver.upstreams.getManifest(targetOf(upstream, 'team/app'), latest, call)
+    assert.equal(upstream.requests[0]?.query.has('ns'), false)
+  })
+})
+
+test('an endpoint that would ask in a circle is passed over', async () => {
+  await using circle = await startUpstream()
   await using upstream = await startUpstream()
-  await using driver = upstreamsOf(settingsOf([entryFor(upstream)]), { hops: 2 })
-  await driver.upstreams.getManifest(targetOf(upstream, 'team/app'), latest, signal)
-  assert.equal(upstream.requests[0]?.headers['x-trow-hops'], '2')
+  circle.use(failing(508, 'UNAVAILABLE'))
+  const entry = entryFor({ host: 'docker.io' }, { endpoints: [circle.host, upstream.host] })
+  await using driver = upstreamsOf(settingsOf([entry]))
+  const target = targetOf({ host: 'docker.io' }, 'team/app')
+  for (let time = 0; time < 7; time++) await driver.upstreams.getManifest(target, latest, call)
+  assert.equal(circle.requests.length, 7)
+  assert.deepEqual(
+    driver.upstreams.states().map(({ breaker }) => breaker),
+    ['closed', 'closed'],
+  )
 })

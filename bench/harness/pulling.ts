@@ -1,0 +1,54 @@
+// Caches of other registries as benchmarks see them: Trow and distribution's proxy mode by one
+// interface, and pulling a large image from any of them or from the upstream itself.
+
+import { rm } from 'node:fs/promises'
+import type { Bench } from './bench.ts'
+import type { StoredImage } from './content.ts'
+import { type Distribution, startDistribution } from './distribution.ts'
+import { curl } from './load.ts'
+import type { Server } from './server.ts'
+import { cachedRepository, startTrow, type TrowOptions } from './trow.ts'
+
+export interface Cache extends AsyncDisposable {
+  readonly server: Server
+  /** What a repository of the upstream is called here. */
+  readonly nameOf: (repository: string) => string
+}
+
+export async function startCache(
+  bench: Bench,
+  name: 'trow' | Distribution,
+  upstream: Server,
+  options: Pick<TrowOptions, 'tagTtlSeconds'> = {},
+): Promise<Cache> {
+  const server =
+    name === 'trow'
+      ? await startTrow(bench, { ...options, upstreams: [upstream.host] })
+      : await startDistribution(bench, name, { proxyOf: upstream.url })
+  return {
+    server,
+    nameOf: (repository) => (name === 'trow' ? cachedRepository(upstream, repository) : repository),
+    [Symbol.asyncDispose]: async () => {
+      await server.stop()
+      await rm(server.directory, { recursive: true, force: true })
+    },
+  }
+}
+
+/** Layers that containerd fetches at a time. */
+export const parallelLayers = 3
+
+/** The manifest, then the blobs, as containerd does; the bytes go nowhere. @returns seconds. */
+export async function pullImage(
+  url: string,
+  repository: string,
+  image: StoredImage,
+): Promise<number> {
+  const started = performance.now()
+  await curl(url, [`/v2/${repository}/manifests/${image.tag}`])
+  const paths = image.blobs.map(({ digest }) => `/v2/${repository}/blobs/${digest}`)
+  const { bytes } = await curl(url, paths, { parallel: parallelLayers })
+  const expected = image.blobs.reduce((sum, { size }) => sum + size, 0)
+  if (bytes !== expected) throw new Error(`pulled ${bytes} bytes, expected ${expected}`)
+  return (performance.now() - started) / 1000
+}

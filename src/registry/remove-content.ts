@@ -1,0 +1,62 @@
+/**
+ * Removing content that nobody has: its row first, its bytes after. What cannot be removed now,
+ * because somebody is storing the same or the disk fails, is tried again at the next removal; a
+ * crash in between leaves bytes that nothing refers to, which cost space and nothing else.
+ */
+import type { Digest } from '../oci/digest.ts'
+import type { ContentLocks } from './content-locks.ts'
+import type { BlobRecord, BlobStore, MetadataStore } from './ports.ts'
+
+interface Parts {
+  readonly metadata: MetadataStore
+  readonly blobs: BlobStore
+  readonly locks: ContentLocks
+}
+
+export class ContentRemoval {
+  readonly #parts: Parts
+  readonly #atOnceMax: number
+  /** What is still to be removed, by digest: bytes. */
+  readonly #waiting = new Map<Digest, number>()
+
+  constructor(parts: Parts, settings: { atOnceMax: number }) {
+    this.#parts = parts
+    this.#atOnceMax = settings.atOnceMax
+  }
+
+  /** Bytes of what could not be removed yet. */
+  get waitingBytes(): number {
+    return [...this.#waiting.values()].reduce((total, size) => total + size, 0)
+  }
+
+  /**
+   * Removes content, as far as nobody has it, and what is left of earlier removals.
+   * @returns the bytes that were removed.
+   * @throws when the database or the disk fails; then the rest waits for the next removal.
+   */
+  async removeContent(contents: readonly BlobRecord[]): Promise<number> {
+    for (const { digest, size } of contents) this.#waiting.set(digest, size)
+    const digests = [...this.#waiting.keys()]
+    let removed = 0
+    for (let start = 0; start < digests.length; start += this.#atOnceMax) {
+      const batch = digests.slice(start, start + this.#atOnceMax)
+      removed += await this.#parts.locks.whileRemoving(batch, (free) => this.#remove(free))
+    }
+    return removed
+  }
+
+  async #remove(digests: readonly Digest[]): Promise<number> {
+    const { metadata, blobs } = this.#parts
+    const nobodys = new Set(await metadata.forgetContent(digests))
+    for (const digest of digests) if (!nobodys.has(digest)) this.#waiting.delete(digest)
+    let removed = 0
+    const deletions = [...nobodys].map(async (digest) => {
+      await blobs.deleteBlob(digest)
+      removed += this.#waiting.get(digest) ?? 0
+      this.#waiting.delete(digest)
+    })
+    const failed = (await Promise.allSettled(deletions)).find(({ status }) => status === 'rejected')
+    if (failed?.status === 'rejected') throw failed.reason
+    return removed
+  }
+}

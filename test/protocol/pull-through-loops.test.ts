@@ -1,0 +1,147 @@
+/**
+ * Registries that have each other as endpoints: what goes round is refused within a second, by all of
+ * them, and everything else they have goes on being served.
+ */
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { FakeUpstream } from '../support/fake-upstream.ts'
+import { imageFixture } from '../support/image-fixture.ts'
+import { configure, messageOf, pathOf, proxyConfig } from '../support/pull-through.ts'
+import { assertError } from '../support/push-steps.ts'
+import { type Registry, startRegistry } from '../support/start-registry.ts'
+import { until } from '../support/until.ts'
+
+const image = imageFixture({ layers: 1, layerBytes: 10_000 })
+const [layer = image.root] = image.blobs
+const hub = 'docker.io'
+const secondsMax = 1
+
+/** Registries of which each one asks the next one for what is on Docker Hub. */
+async function startRing(count: number): Promise<{ registries: Registry[] } & AsyncDisposable> {
+  await using started = new AsyncDisposableStack()
+  const registries: Registry[] = []
+  for (let index = 0; index < count; index++) {
+    registries.push(started.use(await startRegistry({ config: proxyConfig([]) })))
+  }
+  for (const [index, registry] of registries.entries()) {
+    // Of itself it knows only the address.
+    const next = registries[(index + 1) % count]?.host.replace('127.0.0.1', 'localhost')
+    await configure(registry, proxyConfig([{ host: hub, insecure: true, endpoints: [next] }]))
+  }
+  const stack = started.move()
+  return { registries, [Symbol.asyncDispose]: () => stack.disposeAsync() }
+}
+
+async function assertRefused(registry: Registry, path: string, method = 'GET'): Promise<void> {
+  const begin = performance.now()
+  const reply = await registry.request(method, path)
+  const seconds = (performance.now() - begin) / 1000
+  assert.equal(reply.status, 508, `${method} ${path}: ${reply.body.toString()}`)
+  assert.ok(seconds < secondsMax, `${method} ${path}: ${seconds} s`)
+  if (method === 'HEAD') return
+  assertError(reply, 508, 'UNAVAILABLE')
+  assert.match(messageOf(reply).message, /loop.*endpoints in registry_proxies\.registries/)
+  assert.equal(reply.headers['retry-after'], undefined)
+}
+
+const paths = [
+  `/v2/app/manifests/v1?ns=${hub}`,
+  `/v2/f/${hub}/app/manifests/v1`,
+  `/v2/app/manifests/${image.root.digest}?ns=${hub}`,
+  `/v2/app/blobs/${layer.digest}?ns=${hub}`,
+  `/v2/app/tags/list?ns=${hub}`,
+]
+
+describe('31. registries that ask each other in a circle', () => {
+  for (const [name, count] of [
+    ['two of them', 2],
+    ['three of them', 3],
+    ['one that asks itself by a name it does not know', 1],
+  ] as const) {
+    test(`refuse it at once: ${name}`, async () => {
+      await using ring = await startRing(count)
+      for (const registry of ring.registries) {
+        for (const path of paths) await assertRefused(registry, path)
+        await assertRefused(registry, `/v2/app/manifests/other?ns=${hub}`, 'HEAD')
+        await assertRefused(registry, `/v2/app/blobs/${layer.digest}?ns=${hub}`, 'HEAD')
+      }
+      // A question goes round once, and nothing is asked again.
+      const [first] = ring.registries as [Registry]
+      for (const tag of ['once', 'marker']) {
+        await assertRefused(first, `/v2/app/manifests/${tag}?ns=${hub}`)
+      }
+      const named = (tag: string) => first.logs().filter(({ path }) => String(path).includes(tag))
+      await until('the last answer is logged', () => named('marker').length > 1)
+      assert.equal(named('once').length, 2)
+    })
+  }
+
+  test('go on serving all else', async () => {
+    await using upstream = await FakeUpstream.start()
+    upstream.content.addImage('good/app', image, 'v1').addImage('app', image, 'v1')
+    await using ring = await startRing(2)
+    const [front, back] = ring.registries as [Registry, Registry]
+    await configure(
+      back,
+      proxyConfig([
+        { host: hub, path_prefix: 'library', insecure: true, endpoints: [front.host] },
+        { host: hub, path_prefix: 'good', insecure: true, endpoints: [upstream.host] },
+        { host: upstream.host, insecure: true },
+      ]),
+    )
+    for (let time = 0; time < 7; time++) {
+      for (const path of paths) await assertRefused(front, path)
+    }
+    const through = await front.request('GET', `/v2/good/app/manifests/v1?ns=${hub}`)
+    assert.equal(through.status, 200, through.body.toString())
+    const blob = await front.request('GET', `/v2/good/app/blobs/${layer.digest}?ns=${hub}`)
+    assert.ok(blob.body.equals(image.blobs[0]?.bytes ?? Buffer.alloc(0)))
+    const direct = await back.request('GET', `${pathOf(upstream, 'app')}/manifests/v1`)
+    assert.equal(direct.status, 200)
+  })
+
+  test('have what they refused as soon as the circle is opened', async () => {
+    await using upstream = await FakeUpstream.start()
+    upstream.content.addImage('library/app', image, 'v1')
+    await using ring = await startRing(2)
+    const [front, back] = ring.registries as [Registry, Registry]
+    for (const path of paths) await assertRefused(front, path)
+    await configure(back, proxyConfig([{ host: hub, insecure: true, endpoints: [upstream.host] }]))
+    for (const path of paths) {
+      const reply = await front.request('GET', path)
+      assert.equal(reply.status, 200, `${path}: ${reply.body.toString()}`)
+    }
+  })
+
+  test('get what one of them can have from elsewhere', async () => {
+    await using upstream = await FakeUpstream.start()
+    upstream.content.addImage('library/app', image, 'v1')
+    await using ring = await startRing(2)
+    const [front, back] = ring.registries as [Registry, Registry]
+    for (const [one, other] of [
+      [front, back],
+      [back, front],
+    ] as const) {
+      const endpoints = [other.host, upstream.host]
+      await configure(one, proxyConfig([{ host: hub, insecure: true, endpoints }]))
+    }
+    for (const path of paths) {
+      const reply = await front.request('GET', path)
+      assert.equal(reply.status, 200, `${path}: ${reply.body.toString()}`)
+    }
+  })
+})
+
+test('31. a request that has passed through too many registries is refused', async () => {
+  await using registry = await startRegistry({ config: proxyConfig([]) })
+  const entries = Array.from({ length: 9 }, (_, index) => `1.1 trow-000000000000000${index}`)
+  const path = `/v2/app/manifests/v1?ns=registry.example`
+  const reply = await registry.request('GET', path, { headers: { via: entries.join(', ') } })
+  assertError(reply, 508, 'UNAVAILABLE')
+  assert.match(messageOf(reply).message, /registry\.example/)
+  // What it has itself asks nobody.
+  const local = await registry.request('GET', '/v2/app/manifests/v1', {
+    headers: { via: entries.join(', ') },
+  })
+  assertError(local, 404, 'NAME_UNKNOWN')
+})

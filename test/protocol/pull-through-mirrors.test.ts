@@ -1,0 +1,94 @@
+/**
+ * A second Trow as the endpoint of the first one: images keep their names, go through both, and stay
+ * where they went.
+ */
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { FakeUpstream } from '../support/fake-upstream.ts'
+import { imageFixture } from '../support/image-fixture.ts'
+import { proxyConfig } from '../support/pull-through.ts'
+import { assertError } from '../support/push-steps.ts'
+import { type Registry, type RegistryOptions, startRegistry } from '../support/start-registry.ts'
+
+const image = imageFixture({ layers: 2, layerBytes: 200_000 })
+const user = { name: 'edge', password: 'secret' }
+
+interface Pair extends AsyncDisposable {
+  readonly upstream: FakeUpstream
+  readonly back: Registry
+  readonly front: Registry
+}
+
+/** Of two hosts, one upstream has all that there is; the one in front asks only the one behind. */
+async function startPair(behind: RegistryOptions = {}, entry: object = {}): Promise<Pair> {
+  await using started = new AsyncDisposableStack()
+  const upstream = started.use(await FakeUpstream.start())
+  upstream.content.addImage('library/app', image, 'v1')
+  const hosts = ['docker.io', 'registry.example:5000']
+  const entriesTo = (endpoint: string) =>
+    hosts.map((host) => ({ host, insecure: true, endpoints: [endpoint] }))
+  const config = proxyConfig(entriesTo(upstream.host))
+  const back = started.use(await startRegistry({ ...behind, config }))
+  const own = { host: back.host, insecure: true, ...entry }
+  const front = started.use(
+    await startRegistry({ config: proxyConfig([...entriesTo(back.host), own]) }),
+  )
+  const stack = started.move()
+  return { upstream, back, front, [Symbol.asyncDispose]: () => stack.disposeAsync() }
+}
+
+/** All of the image, by the requests that containerd makes. */
+async function pull(registry: Registry, namespace: string, repository: string): Promise<void> {
+  const get = async (path: string, method = 'GET') => {
+    const reply = await registry.request(method, `/v2/${repository}/${path}?ns=${namespace}`)
+    assert.equal(reply.status, 200, `${path}: ${reply.body.toString()}`)
+    assert.equal(reply.header('oci-namespace'), namespace)
+    return reply
+  }
+  const head = await get('manifests/v1', 'HEAD')
+  assert.equal(head.header('docker-content-digest'), image.root.digest)
+  for (const { digest, bytes, mediaType } of image.manifests) {
+    const manifest = await get(`manifests/${digest}`)
+    assert.ok(manifest.body.equals(bytes))
+    assert.equal(manifest.header('content-type'), mediaType)
+  }
+  for (const { digest, bytes } of image.blobs) {
+    assert.ok((await get(`blobs/${digest}`)).body.equals(bytes))
+  }
+  const tags = await get('tags/list')
+  assert.deepEqual((tags.json() as { tags: string[] }).tags, ['v1'])
+}
+
+describe('a Trow that is the endpoint of another one', () => {
+  for (const [namespace, repository] of [
+    ['docker.io', 'library/app'],
+    ['registry.example:5000', 'library/app'],
+  ] as const) {
+    test(`serves it what is on ${namespace}`, async () => {
+      await using pair = await startPair()
+      await pull(pair.front, namespace, repository)
+      const { length: transfers } = pair.upstream.log.filter((line) => /blobs/.test(line))
+      assert.equal(transfers, image.blobs.length)
+      // Both have it now, and nothing of it is among their own images.
+      await pair.upstream[Symbol.asyncDispose]()
+      await pull(pair.back, namespace, repository)
+      await pull(pair.front, namespace, repository)
+      for (const registry of [pair.back, pair.front]) {
+        const own = await registry.request('GET', `/v2/${repository}/manifests/v1`)
+        assertError(own, 404, 'NAME_UNKNOWN')
+      }
+      await pair.back.stop()
+      await pull(pair.front, namespace, repository)
+    })
+  }
+
+  test('may want a login, which its own entry has', async () => {
+    const login = { username: user.name, password: user.password }
+    await using pair = await startPair({ user }, login)
+    await pull(pair.front, 'docker.io', 'app')
+    await using stranger = await startPair({ user })
+    const reply = await stranger.front.request('GET', '/v2/app/manifests/v1?ns=docker.io')
+    assertError(reply, 404, 'MANIFEST_UNKNOWN')
+    assert.equal(stranger.upstream.requests.length, 0)
+  })
+})
