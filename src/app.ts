@@ -208,6 +208,7 @@ function pullThroughSettings({ registryProxies }: Config): PullThroughSettings {
     checkSecondsMax: limits.tagCheckSecondsMax,
     rememberedMax: limits.pullsRememberedMax,
     referrersMax: limits.referrersPageEntriesMax,
+    referrersBytesMax: limits.referrersPageBytesMax,
   }
 }
 

@@ -11,7 +11,7 @@ import { isDigestReference, type Reference } from '../oci/reference.ts'
 import type { RepositoryName } from '../oci/repository-name.ts'
 import type { Tag } from '../oci/tag.ts'
 import type { Fills } from './fills.ts'
-import { cutPage, oneMore, type Page } from './listings.ts'
+import { cutPage, oneMore, type Page, readReferrers } from './listings.ts'
 import type { StoredManifest } from './manifest-cache.ts'
 import type { Manifests } from './manifests.ts'
 import type {
@@ -55,6 +55,7 @@ export interface PullThroughSettings {
   readonly checkSecondsMax: number
   readonly rememberedMax: number
   readonly referrersMax: number
+  readonly referrersBytesMax?: number
 }
 
 /** The name that the content of an upstream's repository is kept under. */
@@ -175,9 +176,9 @@ export class PullThrough {
     } catch (error) {
       if (isDefinite(error)) return []
       context.log.warn({ err: error, upstream: target.host }, 'listing the cached referrers')
-      const filter = artifactType === undefined ? {} : { artifactType }
-      const page = { limit: this.#settings.referrersMax, ...filter }
-      return metadata.listReferrers(cachedName(target), subject, page)
+      const { referrersMax: limit, referrersBytesMax: bytesMax = Infinity } = this.#settings
+      const page = { limit, bytesMax, ...(artifactType !== undefined && { artifactType }) }
+      return (await readReferrers(metadata, cachedName(target), subject, page)).entries
     }
   }
 
