@@ -156,6 +156,15 @@ describe('a listener whose time is short', together, () => {
     assert.ok(seconds > 0.5 && seconds < 20, `after ${seconds} s`)
   })
 
+  for (const bytes of ['GET / HTTP/1.1\r\nHost: a\r\n\r\n', '\x16\x03\x01\0\x05hello', '\0\0\0']) {
+    test(`what is no TLS is cut where that is spoken: ${JSON.stringify(bytes)}`, async () => {
+      await using server = await listen(issueCertificate(['127.0.0.1']))
+      using connection = await RawConnection.open(server.url.replace('https', 'http'))
+      connection.write(Buffer.from(bytes, 'latin1'))
+      assert.ok((await secondsToEnd(connection)) < 20)
+    })
+  }
+
   test('headers that come byte by byte are too slow, whoever sends them', async () => {
     await using server = await listen()
     using connection = await RawConnection.open(server.url)
