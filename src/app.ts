@@ -307,7 +307,10 @@ function makePullThrough(
   const parts = { ...common, uses, room: eviction }
   return {
     pullThrough: new PullThrough(parts, pullThroughSettings(config)),
-    proxiedListings: new ProxiedListings(parts, { referrersMax: limits.referrersPageEntriesMax }),
+    proxiedListings: new ProxiedListings(parts, {
+      referrersMax: limits.referrersPageEntriesMax,
+      referrersBytesMax: limits.referrersPageBytesMax,
+    }),
   }
 }
 

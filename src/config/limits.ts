@@ -100,6 +100,8 @@ export const limits = {
   /** Request line and headers together; 64 tags of 128 characters fit. */
   headerBytesMax: 32 * KiB,
   headersTimeoutSeconds: 30,
+  /** Large manifests and lists that are being sent; beyond it such requests are told to come again. */
+  repliesHeldBytesMax: 128 * MiB,
   /** No byte in either direction for this long ends a connection, however large the layer is. */
   socketIdleSecondsMax: 120,
   /** Longer than the 60 s of common load balancers, so that they close first. */

@@ -8,6 +8,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { BlockList } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import type { Authenticator } from '../auth/authenticator.ts'
+import { limits } from '../config/limits.ts'
 import { OciError } from '../oci/errors.ts'
 import type { Log, RequestContext } from '../registry/request-context.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
@@ -17,6 +18,7 @@ import type { Cors } from './cors.ts'
 import { hasBody, unreadBody } from './discard-body.ts'
 import { errorReply } from './error-response.ts'
 import type { Endpoint, Method, Route } from './exchange.ts'
+import { HeldReplies } from './held-replies.ts'
 import { clientView, type ClientView } from './forwarded.ts'
 import { ClientGone, type Reply, sendReply } from './reply.ts'
 import { RequestBody } from './request-body.ts'
@@ -53,6 +55,7 @@ interface Served {
 
 export class Dispatcher {
   readonly #parts: Parts
+  readonly #held = new HeldReplies({ bytesMax: limits.repliesHeldBytesMax })
   #settings: DispatcherSettings
 
   constructor(parts: Parts, settings: DispatcherSettings) {
@@ -122,6 +125,7 @@ export class Dispatcher {
   /** @returns the status that was sent: of an error, when a blob could not even be begun. */
   async #send(served: Served, reply: Reply): Promise<number> {
     try {
+      using _held = this.#hold(served.request, reply)
       await sendAll(served, reply)
       return reply.status
     } catch (error) {
@@ -130,6 +134,18 @@ export class Dispatcher {
       await sendAll(served, told)
       return told.status
     }
+  }
+
+  /** @throws OciError TOOMANYREQUESTS when too much is held for others. */
+  #hold(request: IncomingMessage, { body }: Reply): Disposable | undefined {
+    const isWhole = typeof body === 'string' || body instanceof Uint8Array
+    if (!isWhole || request.method === 'HEAD') return undefined
+    const held = this.#held.hold(body)
+    if (held !== undefined) return held
+    throw new OciError('TOOMANYREQUESTS', {
+      message: 'too many large answers wait for clients that do not read them; try again',
+      headers: { 'Retry-After': '5' },
+    })
   }
 
   /** @throws ClientGone, and nothing else. */

@@ -9,7 +9,11 @@ import {
   type ServerOptions,
   type ServerResponse,
 } from 'node:http'
-import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
+import {
+  createServer as createTlsServer,
+  type Server as TlsServer,
+  type ServerOptions as SecureOptions,
+} from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { limits } from '../config/limits.ts'
@@ -53,7 +57,8 @@ export class Listener {
   ) {
     this.#listener = listener
     const options = serverOptions(settings)
-    this.#secure = certificate && createSecure(certificate, options)
+    const handshakeTimeout = settings.headersTimeoutSeconds * 1000
+    this.#secure = certificate && createSecure(certificate, { ...options, handshakeTimeout })
     this.#server = this.#secure ?? createServer(options)
     const server = this.#server
     // A large layer over a slow line takes as long as it takes: only silence ends a connection.
@@ -165,7 +170,7 @@ function serverOptions({ headersTimeoutSeconds }: ListenerSettings): ServerOptio
   }
 }
 
-function createSecure(certificate: Certificate, options: ServerOptions): TlsServer {
+function createSecure(certificate: Certificate, options: SecureOptions): TlsServer {
   try {
     return createTlsServer({ ...options, ...certificate, minVersion: 'TLSv1.2' })
   } catch (cause) {

@@ -20,7 +20,7 @@ export interface Refused {
 
 export function refuse(log: Log, { error, socket, unfinished }: Refused): void {
   const isAnswering = unfinished.length > 1 || unfinished.some((response) => response.headersSent)
-  if (!socket.writable || isGone(error) || isAnswering) {
+  if (!socket.writable || !isOfHttp(error) || isAnswering) {
     socket.destroy()
     return
   }
@@ -36,9 +36,13 @@ export function refuse(log: Log, { error, socket, unfinished }: Refused): void {
   log.info({ request: id, status, client, code: error.code }, `refused ${status}: ${message}`)
 }
 
-/** The connection ended, in the middle of a request for example, which then is logged as broken off. */
-function isGone({ code }: NodeJS.ErrnoException): boolean {
-  return code === 'ECONNRESET' || code === 'EPIPE' || code === 'HPE_INVALID_EOF_STATE'
+/**
+ * Of the rest nobody is left to be told, as the connection ended (in the middle of a request, which then
+ * is logged as broken off), or nobody could be, as TLS was never agreed on: what is written there waits
+ * for ever, and the connection with it.
+ */
+function isOfHttp({ code = '' }: NodeJS.ErrnoException): boolean {
+  return /^(?:HPE_|ERR_HTTP_)/.test(code) && code !== 'HPE_INVALID_EOF_STATE'
 }
 
 interface Explanation {

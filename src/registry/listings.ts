@@ -47,21 +47,46 @@ export class Listings {
     subject: Digest,
     page: PageRequest & { readonly artifactType?: string },
   ): Promise<Page<ReferrerDescriptor>> {
-    const referrers = await this.#metadata.listReferrers(repository, subject, oneMore(page))
-    const fitting = Math.min(page.limit, this.#countFitting(referrers))
-    return cutPage(referrers, fitting, (referrer) => referrer.digest)
+    const bytesMax = this.#referrersBytesMax
+    const read = { ...page, bytesMax }
+    const { entries, hasMore } = await readReferrers(this.#metadata, repository, subject, read)
+    const next = entries.at(-1)?.digest
+    return { entries, ...(hasMore && next !== undefined && { next }) }
   }
+}
 
-  /** A page is a manifest itself, and clients refuse manifests over 4 MiB; one always fits. */
-  #countFitting(referrers: readonly Referrer[]): number {
-    let bytes = 0
-    let count = 0
-    for (const referrer of referrers) {
+/** Each may carry megabytes of annotations, so no more are read at once. */
+const referrersPerQuery = 8
+
+/**
+ * As many as `limit` says and fit into `bytesMax` as JSON, for a page is a manifest itself, and clients
+ * refuse those over 4 MiB; one always fits.
+ */
+export async function readReferrers(
+  metadata: MetadataStore,
+  repository: RepositoryName,
+  subject: Digest,
+  {
+    limit,
+    bytesMax,
+    ...page
+  }: PageRequest & { readonly artifactType?: string; readonly bytesMax: number },
+): Promise<{ entries: Referrer[]; hasMore: boolean }> {
+  const entries: Referrer[] = []
+  let bytes = 0
+  let after = page.after
+  for (;;) {
+    const wanted = Math.min(referrersPerQuery, limit + 1 - entries.length)
+    const query = { ...page, limit: wanted, ...(after !== undefined && { after }) }
+    const more = await metadata.listReferrers(repository, subject, query)
+    for (const referrer of more) {
       bytes += Buffer.byteLength(JSON.stringify(referrer)) + 1
-      if (count > 0 && bytes > this.#referrersBytesMax) break
-      count += 1
+      const isTooMuch = entries.length > 0 && bytes > bytesMax
+      if (entries.length === limit || isTooMuch) return { entries, hasMore: true }
+      entries.push(referrer)
     }
-    return count
+    if (more.length < wanted) return { entries, hasMore: false }
+    after = more.at(-1)?.digest
   }
 }
 

@@ -6,7 +6,7 @@ import type { Digest } from '../oci/digest.ts'
 import { formatProxiedName } from '../oci/proxied-name.ts'
 import type { Tag } from '../oci/tag.ts'
 import type { Pulled } from './cache-status.ts'
-import { cutPage, oneMore, type Page } from './listings.ts'
+import { cutPage, oneMore, type Page, readReferrers } from './listings.ts'
 import type { MetadataStore, PageRequest, Referrer, Upstream, UpstreamRepository } from './ports.ts'
 import type { RequestContext } from './request-context.ts'
 import type { StaleCopies } from './stale-copies.ts'
@@ -18,13 +18,18 @@ interface Parts {
   readonly staleCopies: StaleCopies
 }
 
+interface Settings {
+  readonly referrersMax: number
+  readonly referrersBytesMax: number
+}
+
 export class ProxiedListings {
   readonly #parts: Parts
-  readonly #referrersMax: number
+  readonly #settings: Settings
 
-  constructor(parts: Parts, settings: { readonly referrersMax: number }) {
+  constructor(parts: Parts, settings: Settings) {
     this.#parts = parts
-    this.#referrersMax = settings.referrersMax
+    this.#settings = settings
   }
 
   /** @throws OciError NAME_UNKNOWN, TOOMANYREQUESTS, UNAVAILABLE, DENIED */
@@ -64,8 +69,10 @@ export class ProxiedListings {
     } catch (error) {
       if (isDefinite(error)) return { entries: [], status: 'MISS' }
       const filter = artifactType === undefined ? {} : { artifactType }
-      const page = { limit: this.#referrersMax, ...filter }
-      const entries = await metadata.listReferrers(formatProxiedName(target), subject, page)
+      const { referrersMax: limit, referrersBytesMax: bytesMax } = this.#settings
+      const page = { limit, bytesMax, ...filter }
+      const repository = formatProxiedName(target)
+      const { entries } = await readReferrers(metadata, repository, subject, page)
       return { entries, ...staleCopies.serve(context, target, error) }
     }
   }

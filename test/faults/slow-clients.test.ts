@@ -5,7 +5,8 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { Listener } from '../../src/http/listener.ts'
+import { type Certificate, Listener } from '../../src/http/listener.ts'
+import { issueCertificate } from '../support/certificate.ts'
 import { RawConnection } from '../support/raw-connection.ts'
 import { silentLog } from '../support/request-context.ts'
 
@@ -38,12 +39,14 @@ async function serve(request: IncomingMessage, response: ServerResponse): Promis
   }
 }
 
-async function listen(): Promise<AsyncDisposable & { readonly url: string }> {
+async function listen(
+  certificate?: Certificate,
+): Promise<AsyncDisposable & { readonly url: string }> {
   const gone = (): undefined => undefined
   const listener = new Listener(
     (request, response) => void serve(request, response).catch(gone),
     silentLog,
-    undefined,
+    certificate,
     bounds,
   )
   const url = await listener.listen({ host: '127.0.0.1', port: 0 })
@@ -145,6 +148,22 @@ describe('a listener whose time is short', together, () => {
       assert.ok(received.length < whole.length)
     })
   })
+
+  test('a client that says nothing where TLS is spoken is cut', async () => {
+    await using server = await listen(issueCertificate(['127.0.0.1']))
+    using connection = await RawConnection.open(server.url.replace('https', 'http'))
+    const seconds = await secondsToEnd(connection)
+    assert.ok(seconds > 0.5 && seconds < 20, `after ${seconds} s`)
+  })
+
+  for (const bytes of ['GET / HTTP/1.1\r\nHost: a\r\n\r\n', '\x16\x03\x01\0\x05hello', '\0\0\0']) {
+    test(`what is no TLS is cut where that is spoken: ${JSON.stringify(bytes)}`, async () => {
+      await using server = await listen(issueCertificate(['127.0.0.1']))
+      using connection = await RawConnection.open(server.url.replace('https', 'http'))
+      connection.write(Buffer.from(bytes, 'latin1'))
+      assert.ok((await secondsToEnd(connection)) < 20)
+    })
+  }
 
   test('headers that come byte by byte are too slow, whoever sends them', async () => {
     await using server = await listen()
