@@ -62,6 +62,8 @@ async function measureCrowds(bench: Bench): Promise<Outcome> {
     bench.say(`upstream ${scene.name}`)
     await using upstream = await startNginx(bench, content, scene.nginx)
     const subjects = [
+      // What this machine can do: the limits are for each connection, so only without one.
+      ...(scene.nginx.bytesPerSecondMax === undefined ? [direct(upstream, image)] : []),
       subject(bench, { cache: 'trow', clients: 1 }, upstream, image),
       ...['trow' as const, ...peers].map((cache) =>
         subject(bench, { cache, clients: crowd }, upstream, image),
@@ -133,6 +135,21 @@ function subject(
     return { seconds: Math.max(...times), transfers: countTransfers(upstream, image) }
   }
   return { name: nameOf(name, clients), measure }
+}
+
+function direct(
+  upstream: Server,
+  image: StoredImage,
+): { name: string; measure: () => Promise<Pulled> } {
+  const measure = async (): Promise<Pulled> => {
+    upstream.takeLog()
+    const pulls = Array.from({ length: crowd }, () =>
+      pullImage(upstream.url, image.repository, image),
+    )
+    const seconds = Math.max(...(await Promise.all(pulls)))
+    return { seconds, transfers: countTransfers(upstream, image) }
+  }
+  return { name: nameOf('nothing', crowd), measure }
 }
 
 function countTransfers(upstream: Server, image: StoredImage): number {

@@ -66,14 +66,13 @@ async function measurePulls(bench: Bench, content: Content, scene: Scene): Promi
   await using cache = await startCache(bench, name, upstream)
   using client = new Client(cache.server.url)
   const repository = cache.nameOf(image.repository)
-  const count = bench.isQuick ? 10 : 100
-  const warming = await pulls(() => client.pull(repository, image), count)
-  const warm = await pulls(() => client.pull(repository, image), count)
+  const bounds = bench.isQuick ? { count: 10, seconds: 5 } : { count: 100, seconds: 60 }
+  const warming = await pulls(() => client.pull(repository, image), bounds)
+  const warm = await pulls(() => client.pull(repository, image), bounds)
   if (warming.includes(undefined) || warm.includes(undefined))
     throw new Error(`${name} cannot pull`)
   await end(upstream, how)
-  // Until a pull takes no longer than the one before: caches need some failures to believe them.
-  const dead = await pulls(() => client.pull(repository, image), count)
+  const dead = await pulls(() => client.pull(repository, image), bounds)
   return {
     warm: median(present(warm)),
     first: dead[0],
@@ -87,10 +86,14 @@ async function end(upstream: Server, how: Scene['how']): Promise<void> {
   else upstream.signal('SIGSTOP')
 }
 
-/** Stops at the first one that fails. */
-async function pulls(pull: () => Promise<number>, count: number): Promise<(number | undefined)[]> {
+/** Fewer when they take long; stops at the first one that fails. */
+async function pulls(
+  pull: () => Promise<number>,
+  { count, seconds }: { readonly count: number; readonly seconds: number },
+): Promise<(number | undefined)[]> {
   const times: (number | undefined)[] = []
-  for (let index = 0; index < count; index += 1) {
+  const end = performance.now() + seconds * 1000
+  while (times.length < count && performance.now() < end) {
     const time = await pull().catch(() => undefined)
     times.push(time)
     if (time === undefined) break

@@ -5,7 +5,7 @@ import { Agent, request } from 'node:http'
 import type { StoredImage } from './content.ts'
 import { acceptedTypes } from './load.ts'
 
-const answerSecondsMax = 60
+const answerSecondsMax = 30
 
 export interface Answer {
   /** Milliseconds until the first byte of the body, and until the last one. */
