@@ -1,0 +1,51 @@
+/**
+ * Where content is kept: opens the drivers of bytes and of metadata. The only file that names them.
+ */
+import type { Config } from '../config/config.ts'
+import { limits } from '../config/limits.ts'
+import { openSqlite } from '../metadata/sqlite.ts'
+import { SqlMetadataStore } from '../metadata/sql-metadata-store.ts'
+import { ContentLocks } from '../registry/content-locks.ts'
+import type { BlobStore, Clock, MetadataStore, UploadStore } from '../registry/ports.ts'
+import { FilesystemBlobStore } from '../storage/filesystem/blob-store.ts'
+import { DataDirectory } from '../storage/filesystem/data-directory.ts'
+import { ReadBuffers } from '../storage/filesystem/read-buffers.ts'
+import { FilesystemUploadStore } from '../storage/filesystem/upload-store.ts'
+
+export interface Stores {
+  readonly metadata: MetadataStore
+  readonly blobs: BlobStore
+  readonly uploads: UploadStore
+  readonly locks: ContentLocks
+  readonly clock: Clock
+}
+
+/**
+ * @throws StartError when the data directory or its database cannot be opened.
+ */
+export async function openStores(
+  config: Config,
+  resources: AsyncDisposableStack,
+): Promise<{ stores: Stores; root: string }> {
+  const directory = resources.use(await DataDirectory.open(config.dataDir))
+  const { layout } = directory
+  const databases = resources.use(await openSqlite(layout.database))
+  const clock: Clock = { now: () => Date.now() }
+  const buffers = new ReadBuffers({
+    bytes: limits.readBufferBytes,
+    pooledMax: limits.readBuffersPooledMax,
+    takenBytesMax: limits.readBuffersBytesMax,
+    bytesBeyond: limits.readBufferBeyondBytes,
+  })
+  const stores = {
+    metadata: new SqlMetadataStore(databases, clock),
+    blobs: new FilesystemBlobStore(layout, buffers),
+    uploads: new FilesystemUploadStore(layout, buffers, {
+      writeBytes: limits.uploadWriteBytes,
+      gatheredBytesMax: limits.uploadGatheredBytesMax,
+    }),
+    locks: new ContentLocks(),
+    clock,
+  }
+  return { stores, root: layout.root }
+}
