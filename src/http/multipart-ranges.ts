@@ -1,6 +1,6 @@
 /** Several ranges in one answer: `multipart/byteranges` (RFC 9110, section 14.6), length known. */
 import { randomBytes } from 'node:crypto'
-import type { BlobReader, ByteRange } from '../registry/ports.ts'
+import type { BlobReader, ByteRange } from '../registry/ports/blob-store.ts'
 import type { StreamedBody } from './reply.ts'
 
 export interface Multipart {

@@ -4,7 +4,7 @@
  */
 import { limits } from '../config/limits.ts'
 import { OciError } from '../oci/errors.ts'
-import type { PageRequest } from '../registry/ports.ts'
+import type { PageRequest } from '../registry/ports/metadata-store.ts'
 
 /** @throws OciError PAGINATION_NUMBER_INVALID */
 export function parsePage(

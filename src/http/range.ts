@@ -2,7 +2,7 @@
  * The Range header of a download (RFC 9110, section 14): one or several byte ranges, from the start
  * or from the end. Everything that is not well-formed is ignored, as the RFC asks, not refused.
  */
-import type { ByteRange } from '../registry/ports.ts'
+import type { ByteRange } from '../registry/ports/blob-store.ts'
 
 export type RangeRequest =
   | { readonly kind: 'all' }

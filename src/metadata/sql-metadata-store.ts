@@ -8,23 +8,23 @@ import type { Reference } from '../oci/reference.ts'
 import type { RepositoryName } from '../oci/repository-name.ts'
 import type { Tag } from '../oci/tag.ts'
 import type {
-  BlobRecord,
-  Clock,
-  ContentCounts,
-  DeleteResult,
   Evictable,
   EvictablePage,
   EvictionRequest,
   EvictionResult,
+  ManifestUse,
+} from '../registry/ports/cache-metadata.ts'
+import type { Clock } from '../registry/ports/clock.ts'
+import type { DeleteResult, MetadataStore, PageRequest } from '../registry/ports/metadata-store.ts'
+import type {
+  BlobRecord,
+  ContentCounts,
   ManifestEntry,
   ManifestRecord,
-  ManifestUse,
-  MetadataStore,
-  PageRequest,
   Referrer,
-  UploadId,
   UploadRecord,
-} from '../registry/ports.ts'
+} from '../registry/ports/records.ts'
+import type { UploadId } from '../registry/ports/upload-store.ts'
 import * as blobs from './queries/blobs.ts'
 import * as cache from './queries/cache.ts'
 import * as eviction from './queries/eviction.ts'

@@ -6,7 +6,8 @@
  */
 import { UpstreamError } from '../oci/upstream-error.ts'
 import type { Beginning } from './fill-source.ts'
-import type { BlobReader, ByteRange, UploadReader } from './ports.ts'
+import type { BlobReader, ByteRange } from './ports/blob-store.ts'
+import type { UploadReader } from './ports/upload-store.ts'
 
 interface FillParts {
   /** The fill disposes of it, when nobody needs it any more. */

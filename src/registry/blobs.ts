@@ -5,7 +5,9 @@
 import type { Digest } from '../oci/digest.ts'
 import { OciError } from '../oci/errors.ts'
 import type { RepositoryName } from '../oci/repository-name.ts'
-import type { BlobReader, BlobRecord, BlobStore, MetadataStore } from './ports.ts'
+import type { BlobReader, BlobStore } from './ports/blob-store.ts'
+import type { MetadataStore } from './ports/metadata-store.ts'
+import type { BlobRecord } from './ports/records.ts'
 import type { RequestContext } from './request-context.ts'
 
 export class Blobs {

@@ -3,7 +3,7 @@
  * rather too much: what is added may have been there already, in another cached repository.
  */
 import type { Digest } from '../oci/digest.ts'
-import type { BlobRecord } from './ports.ts'
+import type { BlobRecord } from './ports/records.ts'
 
 /** What is being fetched; it ends with its disposal, whatever came of it. */
 export interface Reservation extends Disposable {

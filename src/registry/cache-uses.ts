@@ -6,7 +6,9 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Digest } from '../oci/digest.ts'
 import type { RepositoryName } from '../oci/repository-name.ts'
-import type { Clock, ManifestUse, MetadataStore } from './ports.ts'
+import type { ManifestUse } from './ports/cache-metadata.ts'
+import type { Clock } from './ports/clock.ts'
+import type { MetadataStore } from './ports/metadata-store.ts'
 import type { Log } from './request-context.ts'
 
 interface Parts {

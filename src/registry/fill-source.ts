@@ -2,7 +2,7 @@
 import { type Digest, digestAlgorithm, Digester } from '../oci/digest.ts'
 import type { RepositoryName } from '../oci/repository-name.ts'
 import { UpstreamError } from '../oci/upstream-error.ts'
-import type { UpstreamBlob } from './ports.ts'
+import type { UpstreamBlob } from './ports/upstream.ts'
 
 export interface FillSource {
   /** Of the cached repository that gets the blob. */

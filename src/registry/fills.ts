@@ -14,15 +14,10 @@ import type { Reservation } from './cache-tally.ts'
 import type { ContentLocks } from './content-locks.ts'
 import type { CacheRoom } from './eviction.ts'
 import { type Beginning, contentError, type FillSource, skip, upTo } from './fill-source.ts'
-import type {
-  BlobReader,
-  ByteRange,
-  MetadataStore,
-  UploadId,
-  UploadReader,
-  UploadStore,
-  UpstreamBlob,
-} from './ports.ts'
+import type { BlobReader, ByteRange } from './ports/blob-store.ts'
+import type { MetadataStore } from './ports/metadata-store.ts'
+import type { UploadId, UploadReader, UploadStore } from './ports/upload-store.ts'
+import type { UpstreamBlob } from './ports/upstream.ts'
 import type { Log } from './request-context.ts'
 import { readUncached } from './uncached-blob.ts'
 

@@ -3,7 +3,9 @@
  * and from many sides, so checks are shared and an answer holds for a moment.
  */
 import { SingleFlight } from '../lib/single-flight.ts'
-import type { BlobStore, Clock, MetadataStore } from './ports.ts'
+import type { BlobStore } from './ports/blob-store.ts'
+import type { Clock } from './ports/clock.ts'
+import type { MetadataStore } from './ports/metadata-store.ts'
 
 interface Stores {
   readonly metadata: MetadataStore

@@ -7,7 +7,8 @@ import type { Digest } from '../oci/digest.ts'
 import { OciError } from '../oci/errors.ts'
 import type { RepositoryName } from '../oci/repository-name.ts'
 import type { Tag } from '../oci/tag.ts'
-import type { MetadataStore, PageRequest, Referrer } from './ports.ts'
+import type { MetadataStore, PageRequest } from './ports/metadata-store.ts'
+import type { Referrer } from './ports/records.ts'
 
 export interface Page<T> {
   readonly entries: T[]

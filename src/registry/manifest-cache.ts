@@ -6,7 +6,7 @@
 import { LruCache } from '../lib/lru-cache.ts'
 import type { Reference } from '../oci/reference.ts'
 import type { RepositoryName } from '../oci/repository-name.ts'
-import type { ManifestRecord } from './ports.ts'
+import type { ManifestRecord } from './ports/records.ts'
 
 export interface StoredManifest extends ManifestRecord {
   readonly bytes: Uint8Array

@@ -11,7 +11,9 @@ import type { RepositoryName } from '../oci/repository-name.ts'
 import type { Tag } from '../oci/tag.ts'
 import type { ContentLocks } from './content-locks.ts'
 import { ManifestCache, type StoredManifest } from './manifest-cache.ts'
-import type { BlobStore, ManifestEntry, MetadataStore } from './ports.ts'
+import type { BlobStore } from './ports/blob-store.ts'
+import type { MetadataStore } from './ports/metadata-store.ts'
+import type { ManifestEntry } from './ports/records.ts'
 import type { RequestContext } from './request-context.ts'
 
 interface Stores {

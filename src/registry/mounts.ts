@@ -4,7 +4,9 @@
  */
 import type { Digest } from '../oci/digest.ts'
 import type { RepositoryName } from '../oci/repository-name.ts'
-import type { BlobRecord, BlobStore, MetadataStore } from './ports.ts'
+import type { BlobStore } from './ports/blob-store.ts'
+import type { MetadataStore } from './ports/metadata-store.ts'
+import type { BlobRecord } from './ports/records.ts'
 import type { RequestContext } from './request-context.ts'
 
 export class Mounts {

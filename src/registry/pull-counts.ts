@@ -5,7 +5,7 @@
  */
 import { UpstreamError } from '../oci/upstream-error.ts'
 import type { CacheStatus } from './cache-status.ts'
-import type { BlobReader } from './ports.ts'
+import type { BlobReader } from './ports/blob-store.ts'
 import { isUnknown } from './upstream-failure.ts'
 
 export type PullKind = 'manifest' | 'blob' | 'tags' | 'referrers'

@@ -22,15 +22,11 @@ import type { CacheRoom } from './eviction.ts'
 import type { Fills } from './fills.ts'
 import type { StoredManifest } from './manifest-cache.ts'
 import type { Manifests } from './manifests.ts'
-import type {
-  BlobReader,
-  BlobRecord,
-  BlobStore,
-  Clock,
-  MetadataStore,
-  Upstream,
-  UpstreamRepository,
-} from './ports.ts'
+import type { BlobReader, BlobStore } from './ports/blob-store.ts'
+import type { Clock } from './ports/clock.ts'
+import type { MetadataStore } from './ports/metadata-store.ts'
+import type { BlobRecord } from './ports/records.ts'
+import type { Upstream, UpstreamRepository } from './ports/upstream.ts'
 import type { Prefetch } from './prefetch.ts'
 import type { RequestContext } from './request-context.ts'
 import type { StaleCopies } from './stale-copies.ts'

@@ -5,7 +5,9 @@
  */
 import type { Digest } from '../oci/digest.ts'
 import type { ContentLocks } from './content-locks.ts'
-import type { BlobRecord, BlobStore, MetadataStore } from './ports.ts'
+import type { BlobStore } from './ports/blob-store.ts'
+import type { MetadataStore } from './ports/metadata-store.ts'
+import type { BlobRecord } from './ports/records.ts'
 
 interface Parts {
   readonly metadata: MetadataStore

@@ -8,7 +8,7 @@ import { formatProxiedName } from '../oci/proxied-name.ts'
 import type { Reference } from '../oci/reference.ts'
 import type { RepositoryName } from '../oci/repository-name.ts'
 import type { Pulled } from './cache-status.ts'
-import type { UpstreamRepository } from './ports.ts'
+import type { UpstreamRepository } from './ports/upstream.ts'
 import type { RequestContext } from './request-context.ts'
 import { isDefinite, reasonOf } from './upstream-failure.ts'
 

@@ -4,7 +4,7 @@
  */
 import { digestAlgorithm, Digester } from '../oci/digest.ts'
 import { type Beginning, contentError, continuing, type FillSource, upTo } from './fill-source.ts'
-import type { ByteRange } from './ports.ts'
+import type { ByteRange } from './ports/blob-store.ts'
 
 interface UncachedBlob {
   readonly size: number

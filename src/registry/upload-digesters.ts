@@ -5,7 +5,7 @@
  */
 import type { Digester } from '../oci/digest.ts'
 import { LruCache } from '../lib/lru-cache.ts'
-import type { UploadId } from './ports.ts'
+import type { UploadId } from './ports/upload-store.ts'
 
 interface Entry {
   readonly digester: Digester

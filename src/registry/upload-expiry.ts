@@ -3,7 +3,7 @@
  * clock that jumps says nothing of how long that was: then none is removed until the idle time has
  * passed by a clock that does not.
  */
-import type { Clock } from './ports.ts'
+import type { Clock } from './ports/clock.ts'
 import type { Log } from './request-context.ts'
 import type { Uploads } from './uploads.ts'
 

@@ -1,7 +1,8 @@
 /** What is true of a chunk before its first byte is taken: it must continue where the session is. */
 import { OciError } from '../oci/errors.ts'
 import type { RepositoryName } from '../oci/repository-name.ts'
-import type { ByteRange, UploadRecord } from './ports.ts'
+import type { ByteRange } from './ports/blob-store.ts'
+import type { UploadRecord } from './ports/records.ts'
 
 /** One request's body, and what its headers say of it. */
 export interface Chunk {

@@ -8,14 +8,10 @@ import { type Digest, type DigestAlgorithm, digestAlgorithm, Digester } from '..
 import { OciError } from '../oci/errors.ts'
 import type { RepositoryName } from '../oci/repository-name.ts'
 import type { ContentLocks } from './content-locks.ts'
-import type {
-  BlobRecord,
-  Clock,
-  MetadataStore,
-  UploadId,
-  UploadRecord,
-  UploadStore,
-} from './ports.ts'
+import type { Clock } from './ports/clock.ts'
+import type { MetadataStore } from './ports/metadata-store.ts'
+import type { BlobRecord, UploadRecord } from './ports/records.ts'
+import type { UploadId, UploadStore } from './ports/upload-store.ts'
 import type { RequestContext } from './request-context.ts'
 import { UploadDigesters } from './upload-digesters.ts'
 import { type Chunk, checkChunk, rangeInvalid } from './upload-session.ts'

@@ -2,7 +2,7 @@
  * What `/api/upstreams` tells of other registries: for each host its counts, and how each of the
  * hosts that are asked for it does. Its shape is a promise (docs/pull-through.md); no secret is in it.
  */
-import type { Clock } from './ports.ts'
+import type { Clock } from './ports/clock.ts'
 import {
   otherHosts,
   type PullOutcome,

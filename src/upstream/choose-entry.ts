@@ -4,7 +4,7 @@
  * what another one is for.
  */
 import { parseRegistryHost, type RegistryHost } from '../oci/image-reference.ts'
-import type { UpstreamRepository } from '../registry/ports.ts'
+import type { UpstreamRepository } from '../registry/ports/upstream.ts'
 import type { UpstreamEntry, UpstreamSettings } from './upstream-settings.ts'
 
 export interface ChosenEntry {

@@ -1,5 +1,5 @@
 /** A blob in transfer, whose client is held until somebody disposes of it. */
-import type { UpstreamBlob } from '../registry/ports.ts'
+import type { UpstreamBlob } from '../registry/ports/upstream.ts'
 import type { BlobAnswer } from './blob-answer.ts'
 
 interface Holder {

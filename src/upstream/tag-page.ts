@@ -1,7 +1,8 @@
 /** One page of an upstream's tags, whatever the upstream thinks of pages itself. */
 import { limits } from '../config/limits.ts'
 import type { Tag } from '../oci/tag.ts'
-import type { PageRequest, UpstreamRepository } from '../registry/ports.ts'
+import type { PageRequest } from '../registry/ports/metadata-store.ts'
+import type { UpstreamRepository } from '../registry/ports/upstream.ts'
 import type { RegistryClient } from './client.ts'
 
 /** At most `limit` tags in the upstream's order, from the one that follows `after`. */

@@ -1,6 +1,6 @@
 /** Time as the upstream layers use it, in one object that a test can put its own in place of. */
 import { setTimeout } from 'node:timers/promises'
-import type { Clock } from '../registry/ports.ts'
+import type { Clock } from '../registry/ports/clock.ts'
 
 export interface Timer extends Clock {
   /** @throws the signal's reason when it is aborted first. */

@@ -6,7 +6,7 @@
 import { limits } from '../config/limits.ts'
 import { parseRegistryHost, type RegistryHost } from '../oci/image-reference.ts'
 import type { RepositoryName } from '../oci/repository-name.ts'
-import type { UpstreamRepository } from '../registry/ports.ts'
+import type { UpstreamRepository } from '../registry/ports/upstream.ts'
 import type { PullCounts } from '../registry/pull-counts.ts'
 import type { UpstreamState } from '../registry/upstream-state.ts'
 import type { Resolver } from './address-guard.ts'

@@ -5,7 +5,7 @@
  */
 import { limits } from '../config/limits.ts'
 import { UpstreamError, type UpstreamProblem } from '../oci/upstream-error.ts'
-import type { Clock } from '../registry/ports.ts'
+import type { Clock } from '../registry/ports/clock.ts'
 import type { RateLimit, UpstreamState } from '../registry/upstream-state.ts'
 import type { UpstreamRequest, UpstreamResponse } from './exchange.ts'
 import { parseRateLimit } from './rate-limit.ts'

@@ -8,17 +8,15 @@ import type { Digest } from '../oci/digest.ts'
 import type { Reference } from '../oci/reference.ts'
 import type { Tag } from '../oci/tag.ts'
 import { UpstreamError } from '../oci/upstream-error.ts'
+import type { PageRequest } from '../registry/ports/metadata-store.ts'
+import type { BlobRecord, ManifestRecord, Referrer } from '../registry/ports/records.ts'
 import type {
-  BlobRecord,
-  ManifestRecord,
-  PageRequest,
-  Referrer,
   Upstream,
   UpstreamBlob,
   UpstreamCall,
   UpstreamManifest,
   UpstreamRepository,
-} from '../registry/ports.ts'
+} from '../registry/ports/upstream.ts'
 import type { PullCounts } from '../registry/pull-counts.ts'
 import type { UpstreamState } from '../registry/upstream-state.ts'
 import { notAsked, unlisted } from './address-guard.ts'

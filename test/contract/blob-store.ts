@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { digestOf } from '../../src/oci/digest.ts'
-import type { BlobReader, BlobStore } from '../../src/registry/ports.ts'
+import type { BlobReader, BlobStore } from '../../src/registry/ports/blob-store.ts'
 import { collect, patternBytes } from '../support/bytes.ts'
 
 export interface BlobStoreUnderTest extends AsyncDisposable {

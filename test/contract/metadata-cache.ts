@@ -4,12 +4,9 @@
 import assert from 'node:assert/strict'
 import type { Digest } from '../../src/oci/digest.ts'
 import type { RepositoryName } from '../../src/oci/repository-name.ts'
-import type {
-  BlobRecord,
-  Evictable,
-  ManifestEntry,
-  MetadataStore,
-} from '../../src/registry/ports.ts'
+import type { Evictable } from '../../src/registry/ports/cache-metadata.ts'
+import type { MetadataStore } from '../../src/registry/ports/metadata-store.ts'
+import type { BlobRecord, ManifestEntry } from '../../src/registry/ports/records.ts'
 import type { FakeClock } from '../support/fake-clock.ts'
 import {
   blob,

@@ -5,7 +5,8 @@ import { type Digest, digestOf } from '../../src/oci/digest.ts'
 import { mediaTypes } from '../../src/oci/media-type.ts'
 import { parseRepositoryName } from '../../src/oci/repository-name.ts'
 import { parseTag, type Tag } from '../../src/oci/tag.ts'
-import type { BlobRecord, ManifestEntry, MetadataStore } from '../../src/registry/ports.ts'
+import type { MetadataStore } from '../../src/registry/ports/metadata-store.ts'
+import type { BlobRecord, ManifestEntry } from '../../src/registry/ports/records.ts'
 import type { FakeClock } from '../support/fake-clock.ts'
 
 /** Runs a test on an empty store. */

@@ -8,13 +8,10 @@ import type { Digest } from '../../src/oci/digest.ts'
 import { mediaTypes } from '../../src/oci/media-type.ts'
 import { parseRepositoryName } from '../../src/oci/repository-name.ts'
 import { parseTag } from '../../src/oci/tag.ts'
-import type {
-  Clock,
-  ManifestEntry,
-  MetadataStore,
-  UploadId,
-  UploadRecord,
-} from '../../src/registry/ports.ts'
+import type { Clock } from '../../src/registry/ports/clock.ts'
+import type { MetadataStore } from '../../src/registry/ports/metadata-store.ts'
+import type { ManifestEntry, UploadRecord } from '../../src/registry/ports/records.ts'
+import type { UploadId } from '../../src/registry/ports/upload-store.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { metadataCache } from './metadata-cache.ts'
 import { metadataConcurrency } from './metadata-concurrency.ts'

@@ -5,7 +5,8 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { describe, test } from 'node:test'
 import { digestOf } from '../../src/oci/digest.ts'
-import type { BlobStore, ByteRange, UploadId, UploadStore } from '../../src/registry/ports.ts'
+import type { BlobStore, ByteRange } from '../../src/registry/ports/blob-store.ts'
+import type { UploadId, UploadStore } from '../../src/registry/ports/upload-store.ts'
 import { collect, inPieces, patternBytes, thenThrow, unobserved } from '../support/bytes.ts'
 
 export interface UploadStoreUnderTest extends AsyncDisposable {

@@ -18,7 +18,7 @@ import { parseRepositoryName, type RepositoryName } from '../../src/oci/reposito
 import { CacheUses } from '../../src/registry/cache-uses.ts'
 import { Eviction } from '../../src/registry/eviction.ts'
 import { Fills } from '../../src/registry/fills.ts'
-import type { UpstreamBlob } from '../../src/registry/ports.ts'
+import type { UpstreamBlob } from '../../src/registry/ports/upstream.ts'
 import { ContentRemoval } from '../../src/registry/remove-content.ts'
 import { DataLayout } from '../../src/storage/filesystem/layout.ts'
 import { collect, inPieces, patternBytes } from '../support/bytes.ts'

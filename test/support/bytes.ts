@@ -1,7 +1,7 @@
 // Bytes for storage tests: made from a seed, taken in pieces, collected the way a careful reader of
 // reused buffers has to.
 
-import type { AppendObserver } from '../../src/registry/ports.ts'
+import type { AppendObserver } from '../../src/registry/ports/upload-store.ts'
 
 /** For those who do not look at what they append. */
 export const unobserved: AppendObserver = { onBytes: () => undefined }

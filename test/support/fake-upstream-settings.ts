@@ -2,7 +2,7 @@
 
 import { parseRegistryHost } from '../../src/oci/image-reference.ts'
 import { parseRepositoryName } from '../../src/oci/repository-name.ts'
-import type { UpstreamRepository } from '../../src/registry/ports.ts'
+import type { UpstreamRepository } from '../../src/registry/ports/upstream.ts'
 import type { UpstreamParts } from '../../src/upstream/upstream-clients.ts'
 import type { UpstreamEntry, UpstreamSettings } from '../../src/upstream/upstream-settings.ts'
 import { Upstreams } from '../../src/upstream/upstreams.ts'

@@ -3,17 +3,15 @@
 
 import type { Digest } from '../../src/oci/digest.ts'
 import { OciError } from '../../src/oci/errors.ts'
+import type { BlobReader, BlobStore, ByteRange } from '../../src/registry/ports/blob-store.ts'
+import type { BlobRecord } from '../../src/registry/ports/records.ts'
 import type {
   AppendObserver,
   AppendResult,
-  BlobReader,
-  BlobRecord,
-  BlobStore,
-  ByteRange,
   UploadId,
   UploadReader,
   UploadStore,
-} from '../../src/registry/ports.ts'
+} from '../../src/registry/ports/upload-store.ts'
 
 export interface Fault {
   /** ENOSPC is STORAGE_FULL to a client, EIO is UNAVAILABLE. */

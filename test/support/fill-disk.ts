@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict'
 import { mkdir, readdir, stat } from 'node:fs/promises'
 import { digestOf } from '../../src/oci/digest.ts'
-import type { UploadId } from '../../src/registry/ports.ts'
+import type { UploadId } from '../../src/registry/ports/upload-store.ts'
 import { FilesystemBlobStore } from '../../src/storage/filesystem/blob-store.ts'
 import { DataLayout } from '../../src/storage/filesystem/layout.ts'
 import { ReadBuffers } from '../../src/storage/filesystem/read-buffers.ts'

@@ -7,7 +7,7 @@ import {
   type RepositoryName,
 } from '../../oci/repository-name.ts'
 import type { Mounts } from '../../registry/mounts.ts'
-import type { BlobRecord, UploadRecord } from '../../registry/ports.ts'
+import type { BlobRecord, UploadRecord } from '../../registry/ports/records.ts'
 import { type Chunk, uploadLocation, uploadRange } from '../../registry/upload-session.ts'
 import type { Uploads } from '../../registry/uploads.ts'
 import type { Exchange, Route } from '../exchange.ts'

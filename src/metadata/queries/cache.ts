@@ -7,7 +7,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Expression, ExpressionBuilder, SqlBool, Transaction } from 'kysely'
 import type { Digest } from '../../oci/digest.ts'
 import type { RepositoryName } from '../../oci/repository-name.ts'
-import type { Evictable, EvictablePage, ManifestUse } from '../../registry/ports.ts'
+import type { Evictable, EvictablePage, ManifestUse } from '../../registry/ports/cache-metadata.ts'
 import type { Schema } from '../schema.ts'
 import { type Executor, findRepositoryId } from './repositories.ts'
 

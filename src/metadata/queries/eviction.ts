@@ -6,11 +6,11 @@
 import type { ExpressionBuilder, Transaction } from 'kysely'
 import type { Digest } from '../../oci/digest.ts'
 import type {
-  BlobRecord,
   Evictable,
   EvictionRequest,
   EvictionResult,
-} from '../../registry/ports.ts'
+} from '../../registry/ports/cache-metadata.ts'
+import type { BlobRecord } from '../../registry/ports/records.ts'
 import type { Schema } from '../schema.ts'
 import { batches, holders, holdersOf, referencesOf, referencesTo } from './cache.ts'
 import { findRepositoryId } from './repositories.ts'

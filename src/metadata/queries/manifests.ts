@@ -4,13 +4,8 @@ import type { Digest } from '../../oci/digest.ts'
 import { isDigestReference, type Reference } from '../../oci/reference.ts'
 import type { RepositoryName } from '../../oci/repository-name.ts'
 import type { Tag } from '../../oci/tag.ts'
-import type {
-  DeleteResult,
-  ManifestEntry,
-  ManifestRecord,
-  PageRequest,
-  Referrer,
-} from '../../registry/ports.ts'
+import type { DeleteResult, PageRequest } from '../../registry/ports/metadata-store.ts'
+import type { ManifestEntry, ManifestRecord, Referrer } from '../../registry/ports/records.ts'
 import type { ReferenceKind, Schema } from '../schema.ts'
 import { deleteUnlessNeeded, insertContent, missingBlobs } from './blobs.ts'
 import { isCached, noteLooseBlobs, referencesOf } from './cache.ts'

@@ -1,7 +1,8 @@
 /** Queries about repositories. A repository's row is made by the first content put under its name. */
 import type { Kysely, Transaction } from 'kysely'
 import type { RepositoryName } from '../../oci/repository-name.ts'
-import type { ContentCounts, PageRequest } from '../../registry/ports.ts'
+import type { PageRequest } from '../../registry/ports/metadata-store.ts'
+import type { ContentCounts } from '../../registry/ports/records.ts'
 import type { Schema } from '../schema.ts'
 
 export type Executor = Kysely<Schema> | Transaction<Schema>

@@ -2,7 +2,8 @@
 import type { Transaction } from 'kysely'
 import type { DigestAlgorithm } from '../../oci/digest.ts'
 import type { RepositoryName } from '../../oci/repository-name.ts'
-import type { UploadId, UploadRecord } from '../../registry/ports.ts'
+import type { UploadRecord } from '../../registry/ports/records.ts'
+import type { UploadId } from '../../registry/ports/upload-store.ts'
 import type { Schema, UploadRow } from '../schema.ts'
 import type { Executor } from './repositories.ts'
 

@@ -10,7 +10,7 @@
  */
 import { join } from 'node:path'
 import { type Digest, digestAlgorithm, digestAlgorithms, digestHex } from '../../oci/digest.ts'
-import type { UploadId } from '../../registry/ports.ts'
+import type { UploadId } from '../../registry/ports/upload-store.ts'
 
 export class DataLayout {
   readonly root: string

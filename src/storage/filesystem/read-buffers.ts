@@ -6,7 +6,7 @@
  */
 import type { FileHandle } from 'node:fs/promises'
 import { OciError } from '../../oci/errors.ts'
-import type { ByteRange } from '../../registry/ports.ts'
+import type { ByteRange } from '../../registry/ports/blob-store.ts'
 import { translated } from './file-error.ts'
 
 interface Settings {

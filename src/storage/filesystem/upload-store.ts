@@ -6,14 +6,14 @@ import { constants } from 'node:fs'
 import { type FileHandle, open, readdir, rm } from 'node:fs/promises'
 import type { Digest } from '../../oci/digest.ts'
 import { OciError } from '../../oci/errors.ts'
+import type { ByteRange } from '../../registry/ports/blob-store.ts'
 import type {
   AppendObserver,
   AppendResult,
-  ByteRange,
   UploadId,
   UploadReader,
   UploadStore,
-} from '../../registry/ports.ts'
+} from '../../registry/ports/upload-store.ts'
 import { renameDurably, syncDirectory } from './durable.ts'
 import { isMissing, translated } from './file-error.ts'
 import type { DataLayout } from './layout.ts'

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as fc from 'fast-check'
 import { contentRange, multipartRanges } from '../../../src/http/multipart-ranges.ts'
-import type { BlobReader, ByteRange } from '../../../src/registry/ports.ts'
+import type { BlobReader, ByteRange } from '../../../src/registry/ports/blob-store.ts'
 
 class MemoryReader implements BlobReader {
   readonly #bytes: Buffer

@@ -7,7 +7,8 @@ import { digestOf } from '../../../src/oci/digest.ts'
 import { UpstreamError } from '../../../src/oci/upstream-error.ts'
 import { BlobFill } from '../../../src/registry/blob-fill.ts'
 import type { Beginning } from '../../../src/registry/fill-source.ts'
-import type { ByteRange, UploadReader } from '../../../src/registry/ports.ts'
+import type { ByteRange } from '../../../src/registry/ports/blob-store.ts'
+import type { UploadReader } from '../../../src/registry/ports/upload-store.ts'
 
 const bytes = Buffer.from('0123456789')
 

@@ -6,7 +6,7 @@ import { test } from 'node:test'
 import { digestOf } from '../../../src/oci/digest.ts'
 import type { RepositoryName } from '../../../src/oci/repository-name.ts'
 import { CacheUses } from '../../../src/registry/cache-uses.ts'
-import type { ManifestUse } from '../../../src/registry/ports.ts'
+import type { ManifestUse } from '../../../src/registry/ports/cache-metadata.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 import { silentLog } from '../../support/request-context.ts'
 

@@ -7,12 +7,12 @@ import { type Digest, digestOf } from '../../../src/oci/digest.ts'
 import type { RepositoryName } from '../../../src/oci/repository-name.ts'
 import { Eviction } from '../../../src/registry/eviction.ts'
 import type {
-  BlobRecord,
   Evictable,
   EvictablePage,
   EvictionRequest,
   EvictionResult,
-} from '../../../src/registry/ports.ts'
+} from '../../../src/registry/ports/cache-metadata.ts'
+import type { BlobRecord } from '../../../src/registry/ports/records.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 import { silentLog } from '../../support/request-context.ts'
 

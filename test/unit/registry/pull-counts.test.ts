@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { OciError } from '../../../src/oci/errors.ts'
 import { UpstreamError, type UpstreamProblem } from '../../../src/oci/upstream-error.ts'
-import type { BlobReader } from '../../../src/registry/ports.ts'
+import type { BlobReader } from '../../../src/registry/ports/blob-store.ts'
 import { PullCounts } from '../../../src/registry/pull-counts.ts'
 
 const host = 'a.example'

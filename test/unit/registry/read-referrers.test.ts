@@ -6,7 +6,8 @@ import { digestOf } from '../../../src/oci/digest.ts'
 import { mediaTypes } from '../../../src/oci/media-type.ts'
 import { parseRepositoryName } from '../../../src/oci/repository-name.ts'
 import { readReferrers } from '../../../src/registry/listings.ts'
-import type { MetadataStore, PageRequest, Referrer } from '../../../src/registry/ports.ts'
+import type { MetadataStore, PageRequest } from '../../../src/registry/ports/metadata-store.ts'
+import type { Referrer } from '../../../src/registry/ports/records.ts'
 
 const repository = parseRepositoryName('a')
 const subject = digestOf(Buffer.from('subject'))

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Digester } from '../../../src/oci/digest.ts'
-import type { UploadId } from '../../../src/registry/ports.ts'
+import type { UploadId } from '../../../src/registry/ports/upload-store.ts'
 import { UploadDigesters } from '../../../src/registry/upload-digesters.ts'
 
 const [a, b, c] = ['a', 'b', 'c'] as UploadId[] as [UploadId, UploadId, UploadId]

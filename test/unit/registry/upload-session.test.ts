@@ -5,7 +5,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { OciError } from '../../../src/oci/errors.ts'
 import { parseRepositoryName } from '../../../src/oci/repository-name.ts'
-import type { UploadId, UploadRecord } from '../../../src/registry/ports.ts'
+import type { UploadRecord } from '../../../src/registry/ports/records.ts'
+import type { UploadId } from '../../../src/registry/ports/upload-store.ts'
 import {
   checkChunk,
   type Chunk,

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test'
 import { digestOf, parseDigest } from '../../../src/oci/digest.ts'
 import { parseReference } from '../../../src/oci/reference.ts'
 import { UpstreamError, type UpstreamProblem } from '../../../src/oci/upstream-error.ts'
-import type { UpstreamBlob } from '../../../src/registry/ports.ts'
+import type { UpstreamBlob } from '../../../src/registry/ports/upstream.ts'
 import { type Sender, Transport, type TransportOptions } from '../../../src/upstream/transport.ts'
 import { FakeUpstream } from '../../support/fake-upstream.ts'
 import {

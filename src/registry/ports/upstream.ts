@@ -1,0 +1,71 @@
+/** Other registries, as the pull-through cache sees them. */
+import type { Digest } from '../../oci/digest.ts'
+import type { RegistryHost } from '../../oci/image-reference.ts'
+import type { Reference } from '../../oci/reference.ts'
+import type { RepositoryName } from '../../oci/repository-name.ts'
+import type { Tag } from '../../oci/tag.ts'
+import type { PageRequest } from './metadata-store.ts'
+import type { BlobRecord, ManifestRecord, Referrer } from './records.ts'
+
+/** A repository of another registry, by its canonical name. */
+export interface UpstreamRepository {
+  readonly host: RegistryHost
+  readonly repository: RepositoryName
+}
+
+/** A manifest as it came from an upstream, its bytes verified. */
+export interface UpstreamManifest extends ManifestRecord {
+  readonly bytes: Uint8Array
+}
+
+/** A blob on its way; disposing of it ends the transfer. */
+export interface UpstreamBlob extends AsyncDisposable {
+  /** Bytes of the whole blob, where the upstream says. */
+  readonly size: number | undefined
+  /** Where `chunks` begins: the offset that was asked for, or 0 at an upstream without ranges. */
+  readonly offset: number
+  /** May be read once. @throws UpstreamError when the connection breaks. */
+  readonly chunks: AsyncIterable<Uint8Array>
+}
+
+/** On whose behalf another registry is asked, and for how long. */
+export interface UpstreamCall {
+  readonly signal: AbortSignal
+  /** `RequestContext.via`: without it a loop of registries is not noticed. */
+  readonly via: readonly string[]
+}
+
+/** Other registries. Everything throws UpstreamError when it does not get what it asked for. */
+export interface Upstream {
+  getManifest(
+    target: UpstreamRepository,
+    reference: Reference,
+    call: UpstreamCall,
+  ): Promise<UpstreamManifest>
+  /** What the tag points at now; the manifest too, where it had to be fetched to know. */
+  headManifest(
+    target: UpstreamRepository,
+    reference: Reference,
+    call: UpstreamCall,
+  ): Promise<ManifestRecord & { readonly manifest?: UpstreamManifest }>
+  /** The size of a blob, without its bytes. */
+  headBlob(target: UpstreamRepository, digest: Digest, call: UpstreamCall): Promise<BlobRecord>
+  /** @param offset where to begin, for a transfer that broke. */
+  getBlob(
+    target: UpstreamRepository,
+    digest: Digest,
+    offset: number,
+    call: UpstreamCall,
+  ): Promise<UpstreamBlob>
+  /** One page, of the upstream's own size if it is smaller than asked for. */
+  listTags(
+    target: UpstreamRepository,
+    page: PageRequest,
+    call: UpstreamCall,
+  ): Promise<{ readonly entries: Tag[]; readonly next?: string }>
+  listReferrers(
+    target: UpstreamRepository,
+    subject: Digest,
+    call: UpstreamCall,
+  ): Promise<Referrer[]>
+}
