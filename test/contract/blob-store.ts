@@ -32,6 +32,8 @@ export function blobStoreContract(name: string, open: () => Promise<BlobStoreUnd
     readers(check)
     check('takes the same content again, from many at once', repeatedPuts)
     check('forgets what is deleted, and deleting again is no error', deletion)
+    listings(check)
+    check('puts damaged bytes aside, and takes the blob again', quarantine)
     check('can check itself', async ({ blobs }) => blobs.check())
   })
 }
@@ -200,4 +202,72 @@ async function deletion({ blobs }: BlobStoreUnderTest): Promise<void> {
   assert.ok(kept.equals(await collect(reader.read())))
   await blobs.putBlob(digestOf(deleted), deleted)
   assert.deepEqual(await blobs.statBlob(digestOf(deleted)), { digest: digestOf(deleted), size: 10 })
+}
+
+function listings(check: Check): void {
+  check('lists all that is stored, in the order of the digests', async ({ blobs }) => {
+    assert.deepEqual((await Array.fromAsync(blobs.listBlobs())).flat(), [])
+    const contents = Array.from({ length: 40 }, (_, seed) => patternBytes(seed + 1, seed))
+    const digests: string[] = []
+    for (const [index, content] of contents.entries()) {
+      const digest = digestOf(content, index % 4 === 0 ? 'sha512' : 'sha256')
+      await blobs.putBlob(digest, content)
+      digests.push(digest)
+    }
+    const listed = (await Array.fromAsync(blobs.listBlobs())).flat()
+    const names = listed.map(({ digest }) => digest)
+    assert.deepEqual(names, digests.toSorted())
+    assert.equal(
+      listed.reduce((sum, { size }) => sum + size, 0),
+      contents.reduce((sum, { length }) => sum + length, 0),
+    )
+    for (const { modifiedAt } of listed) assert.ok(Math.abs(Date.now() - modifiedAt) < 3_600_000)
+    for (const from of [0, 17, names.length - 1]) {
+      const rest = (await Array.fromAsync(blobs.listBlobs(names[from]))).flat()
+      assert.deepEqual(
+        rest.map(({ digest }) => digest),
+        names.slice(from + 1),
+      )
+    }
+  })
+
+  check('lists on while blobs are deleted', async ({ blobs }) => {
+    const contents = Array.from({ length: 30 }, (_, seed) => patternBytes(20, seed))
+    for (const content of contents) await blobs.putBlob(digestOf(content), content)
+    const seen = new Set<string>()
+    for await (const page of blobs.listBlobs()) {
+      for (const { digest } of page) seen.add(digest)
+      await Promise.all(contents.map((content) => blobs.deleteBlob(digestOf(content))))
+    }
+    assert.ok(seen.size >= 1 && seen.size <= contents.length)
+    assert.deepEqual((await Array.fromAsync(blobs.listBlobs())).flat(), [])
+  })
+
+  check('lets a listing stop midway', async ({ blobs }) => {
+    for (const seed of [1, 2, 3]) {
+      await blobs.putBlob(digestOf(patternBytes(9, seed)), patternBytes(9, seed))
+    }
+    for await (const page of blobs.listBlobs()) {
+      assert.ok(page.length > 0)
+      break
+    }
+  })
+}
+
+async function quarantine({ blobs }: BlobStoreUnderTest): Promise<void> {
+  const content = patternBytes(10)
+  const digest = digestOf(content)
+  await blobs.quarantineBlob(digest)
+  for (let time = 0; time < 2; time += 1) {
+    await blobs.putBlob(digest, content)
+    await using before = await openExisting(blobs, content)
+    await blobs.quarantineBlob(digest)
+    await blobs.quarantineBlob(digest)
+    assert.equal(await blobs.statBlob(digest), undefined)
+    assert.equal(await blobs.openBlob(digest), undefined)
+    assert.deepEqual((await Array.fromAsync(blobs.listBlobs())).flat(), [])
+    assert.ok(content.equals(await collect(before.read())))
+  }
+  await blobs.putBlob(digest, content)
+  assert.deepEqual(await blobs.statBlob(digest), { digest, size: 10 })
 }

@@ -79,7 +79,13 @@ describe('a data directory that can be used', () => {
       const owner = JSON.parse(await readFile(join(path, 'owner.json'), 'utf8')) as object
       assert.deepEqual({ ...owner, since: '' }, { pid: process.pid, host: hostname(), since: '' })
     }
-    assert.deepEqual((await readdir(path)).toSorted(), ['blobs', 'format.json', 'lock', 'uploads'])
+    assert.deepEqual((await readdir(path)).toSorted(), [
+      'blobs',
+      'format.json',
+      'lock',
+      'quarantine',
+      'uploads',
+    ])
     assert.deepEqual(await openFilesUnder(path), [])
   })
 

@@ -3,7 +3,12 @@
 
 import type { Digest } from '../../src/oci/digest.ts'
 import { OciError } from '../../src/oci/errors.ts'
-import type { BlobReader, BlobStore, ByteRange } from '../../src/registry/ports/blob-store.ts'
+import type {
+  BlobReader,
+  BlobStore,
+  ByteRange,
+  StoredBlob,
+} from '../../src/registry/ports/blob-store.ts'
 import type { BlobRecord } from '../../src/registry/ports/records.ts'
 import type {
   AppendObserver,
@@ -113,6 +118,21 @@ export class FaultyBlobStore implements BlobStore {
 
   deleteBlob(digest: Digest): Promise<void> {
     return whole(this.#faults, 'deleteBlob', () => this.#blobs.deleteBlob(digest))
+  }
+
+  /** In the middle: after the first page. */
+  async *listBlobs(after?: Digest): AsyncGenerator<readonly StoredBlob[]> {
+    const fault = this.#faults.next('listBlobs')
+    if (fault?.moment === 'before') throw errorOf(fault)
+    for await (const page of this.#blobs.listBlobs(after)) {
+      yield page
+      if (fault?.moment === 'midway') break
+    }
+    if (fault !== undefined) throw errorOf(fault)
+  }
+
+  quarantineBlob(digest: Digest): Promise<void> {
+    return whole(this.#faults, 'quarantineBlob', () => this.#blobs.quarantineBlob(digest))
   }
 
   check(): Promise<void> {

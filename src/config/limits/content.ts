@@ -50,6 +50,10 @@ export const contentLimits = {
   manifestCacheBytesMax: 64 * MiB,
   manifestCacheEntriesMax: 10_000,
 
+  // -- listing what is stored
+  /** Blobs that are looked at in one step of a listing; others are served between two steps. */
+  blobsListedPerPage: 256,
+
   // -- database
   /** How long a lock of another program is waited for; requests that only read go on meanwhile. */
   databaseBusySecondsMax: 5,

@@ -24,6 +24,12 @@ export interface BlobReader extends AsyncDisposable {
   read(range?: ByteRange): AsyncIterable<Uint8Array>
 }
 
+/** A blob as it lies in the store, known to the database or not. */
+export interface StoredBlob extends BlobRecord {
+  /** Milliseconds since 1970. */
+  readonly modifiedAt: number
+}
+
 /** Verified content by digest. Nothing is in it whose digest was not checked first. */
 export interface BlobStore {
   /** @returns undefined when there are no such bytes. */
@@ -34,6 +40,17 @@ export interface BlobStore {
   putBlob(digest: Digest, bytes: Uint8Array): Promise<void>
   /** Idempotent. */
   deleteBlob(digest: Digest): Promise<void>
+  /**
+   * All that is stored, in the order of the digests, in pages of a bounded size. Of what is put or
+   * deleted meanwhile, it may hold the old or the new.
+   * @param after begins behind this digest.
+   */
+  listBlobs(after?: Digest): AsyncIterable<readonly StoredBlob[]>
+  /**
+   * Puts bytes aside that are not those of their digest, for an operator to look at: nobody is served
+   * them any more, and the blob can be stored again. Idempotent.
+   */
+  quarantineBlob(digest: Digest): Promise<void>
   /** Writes, reads and removes a few bytes. @throws when the store cannot do that now. */
   check(): Promise<void>
 }

@@ -4,12 +4,19 @@
  */
 import { randomBytes } from 'node:crypto'
 import { type FileHandle, open, readFile, rm, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
+import { limits } from '../../config/limits.ts'
 import type { Digest } from '../../oci/digest.ts'
-import type { BlobReader, BlobStore, ByteRange } from '../../registry/ports/blob-store.ts'
+import type {
+  BlobReader,
+  BlobStore,
+  ByteRange,
+  StoredBlob,
+} from '../../registry/ports/blob-store.ts'
 import type { BlobRecord } from '../../registry/ports/records.ts'
-import { writeFileDurably } from './durable.ts'
+import { renameDurably, syncDirectory, writeFileDurably } from './durable.ts'
 import type { DataLayout } from './layout.ts'
+import { listStoredBlobs } from './list-blobs.ts'
 import { type ReadBuffers, readRange } from './read-buffers.ts'
 import { isMissing, translated } from './file-error.ts'
 
@@ -62,6 +69,20 @@ export class FilesystemBlobStore implements BlobStore {
       await rm(this.#layout.blob(digest), { force: true })
     } catch (error) {
       throw translated(error)
+    }
+  }
+
+  listBlobs(after?: Digest): AsyncIterable<readonly StoredBlob[]> {
+    return listStoredBlobs(this.#layout, { after, perPage: limits.blobsListedPerPage })
+  }
+
+  async quarantineBlob(digest: Digest): Promise<void> {
+    const path = this.#layout.blob(digest)
+    try {
+      await renameDurably(path, this.#layout.quarantined(digest))
+      await syncDirectory(dirname(path))
+    } catch (error) {
+      if (!isMissing(error) || (await this.statBlob(digest)) !== undefined) throw translated(error)
     }
   }
 

@@ -6,11 +6,15 @@
  *     metadata.db                        SQLite: repositories, tags, manifests, sessions
  *     token.key                          signing key of login tokens, mode 0600
  *     blobs/<algorithm>/<2 hex>/<hex>    verified content, manifests included
+ *     quarantine/<algorithm>-<hex>       what was found not to be the content of its name
  *     uploads/<id>                       staged bytes, nothing here was verified
  */
 import { join } from 'node:path'
 import { type Digest, digestAlgorithm, digestAlgorithms, digestHex } from '../../oci/digest.ts'
 import type { UploadId } from '../../registry/ports/upload-store.ts'
+
+/** What the hex of a digest begins with: each has a directory, so that none grows too large. */
+export const shards = Array.from({ length: 256 }, (_, index) => index.toString(16).padStart(2, '0'))
 
 export class DataLayout {
   readonly root: string
@@ -20,6 +24,7 @@ export class DataLayout {
   readonly database: string
   readonly blobs: string
   readonly uploads: string
+  readonly quarantine: string
 
   constructor(root: string) {
     this.root = root
@@ -29,11 +34,16 @@ export class DataLayout {
     this.database = join(root, 'metadata.db')
     this.blobs = join(root, 'blobs')
     this.uploads = join(root, 'uploads')
+    this.quarantine = join(root, 'quarantine')
   }
 
   blob(digest: Digest): string {
     const hex = digestHex(digest)
     return join(this.blobs, digestAlgorithm(digest), hex.slice(0, 2), hex)
+  }
+
+  quarantined(digest: Digest): string {
+    return join(this.quarantine, digest.replace(':', '-'))
   }
 
   upload(id: UploadId): string {
@@ -42,9 +52,9 @@ export class DataLayout {
 
   /** All directories that content is put into: made once, so that no write has to make one. */
   directories(): string[] {
-    const shards = Array.from({ length: 256 }, (_, index) => index.toString(16).padStart(2, '0'))
     return [
       this.uploads,
+      this.quarantine,
       this.blobs,
       ...digestAlgorithms.flatMap((algorithm) => {
         const parent = join(this.blobs, algorithm)
