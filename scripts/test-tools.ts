@@ -22,8 +22,8 @@ import {
   type ToolName,
 } from '../test/support/tools.ts'
 
-/** Builds kept beside the one in use, so that two branches do not evict each other. */
-const otherBuildsKept = 1
+/** Builds kept beside those in use, so that two branches do not evict each other. */
+const otherBuildsKept = moduleNames.length
 const abandonedBuildMs = 24 * 60 * 60 * 1000
 
 function compareVersions(a: string, b: string): number {

@@ -7,7 +7,7 @@ import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { accessSync, constants, readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
-import { delimiter, join } from 'node:path'
+import { basename, delimiter, join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
@@ -15,7 +15,10 @@ import { fileURLToPath } from 'node:url'
 export type ToolOrigin =
   /** `at`: the package's own program is meant, whatever else the PATH has. */
   | { readonly debian: string; readonly at?: string }
-  /** `pinned`: only this very version will do, so the PATH is not searched. */
+  /**
+   * The program's file has the last name of the path. `pinned`: only this very version will do, so the
+   * PATH is not searched.
+   */
   | { readonly testTools: string; readonly module?: ModuleName; readonly pinned?: true }
   /** In neither: its source, from where a person who has it built it. Never required. */
   | { readonly pathOnly: string }
@@ -40,18 +43,33 @@ export const tools = {
   'docker-registry': { debian: 'docker-registry' },
   dockerd: { debian: 'docker.io', at: '/usr/sbin/dockerd' },
   etcd: { debian: 'etcd-server' },
+  'helm-3': { testTools: 'helm.sh/helm/v3/cmd/helm', module: 'helm-3', pinned: true },
+  'helm-4': { testTools: 'helm.sh/helm/v4/cmd/helm', module: 'charts', pinned: true },
   htpasswd: { debian: 'apache2-utils' },
   'kube-apiserver': {
     testTools: 'k8s.io/kubernetes/cmd/kube-apiserver',
     module: 'kubernetes',
     pinned: true,
   },
+  'kube-controller-manager': {
+    testTools: 'k8s.io/kubernetes/cmd/kube-controller-manager',
+    module: 'kubernetes',
+    pinned: true,
+  },
+  'kube-score': {
+    testTools: 'github.com/zegl/kube-score/cmd/kube-score',
+    module: 'kube-score',
+    pinned: true,
+  },
+  kubectl: { testTools: 'k8s.io/kubernetes/cmd/kubectl', module: 'kubernetes', pinned: true },
+  kwok: { testTools: 'sigs.k8s.io/kwok/cmd/kwok', module: 'charts', pinned: true },
   mmdebstrap: { debian: 'mmdebstrap' },
   nginx: { debian: 'nginx' },
   olareg: { testTools: 'github.com/olareg/olareg/cmd/olareg' },
   openssl: { debian: 'openssl' },
   oras: { testTools: 'oras.land/oras/cmd/oras' },
   podman: { debian: 'podman' },
+  promtool: { debian: 'prometheus' },
   'qemu-aarch64-static': { debian: 'qemu-user-static' },
   regctl: { testTools: 'github.com/regclient/regclient/cmd/regctl' },
   runc: { debian: 'runc' },
@@ -80,21 +98,28 @@ const kubernetesVersion = ['component-base/version', 'client-go/pkg/version'].fl
 
 const commonFlags = ['-mod=readonly', '-buildvcs=false', '-trimpath']
 
-/** The Go modules that pin the test tools. Kubernetes replaces modules, which the others must not see. */
+export const moduleNames = ['tools', 'kubernetes', 'charts', 'helm-3', 'kube-score'] as const
+
+export type ModuleName = (typeof moduleNames)[number]
+
+/**
+ * The Go modules that pin the test tools. Programs that need other versions of the same libraries, or
+ * replace modules as Kubernetes does, have one of their own.
+ */
 export const toolsModules: Readonly<Record<ModuleName, ToolsModule>> = {
-  tools: {
-    directory: fileURLToPath(new URL('../tools/', import.meta.url)),
-    goBuildFlags: [...commonFlags, '-ldflags=-s -w'],
-  },
-  kubernetes: {
-    directory: fileURLToPath(new URL('../tools/kubernetes/', import.meta.url)),
-    goBuildFlags: [...commonFlags, `-ldflags=-s -w ${kubernetesVersion.join(' ')}`],
-  },
+  tools: toolsModule('.'),
+  kubernetes: toolsModule('kubernetes', kubernetesVersion),
+  charts: toolsModule('charts'),
+  'helm-3': toolsModule('helm-3'),
+  'kube-score': toolsModule('kube-score'),
 }
 
-export type ModuleName = 'tools' | 'kubernetes'
-
-export const moduleNames: readonly ModuleName[] = ['tools', 'kubernetes']
+function toolsModule(folder: string, linkerFlags: readonly string[] = []): ToolsModule {
+  return {
+    directory: fileURLToPath(new URL(`../tools/${folder}/`, import.meta.url)),
+    goBuildFlags: [...commonFlags, ['-ldflags=-s -w', ...linkerFlags].join(' ')],
+  }
+}
 
 /** Where everything that is built once for the tests lives, outside the checkout. */
 export function testCacheDirectory(): string {
@@ -125,20 +150,11 @@ export function toolsBinDirectory(module: ModuleName, goVersion: string): string
   return join(testCacheDirectory(), key.digest('hex').slice(0, 16), 'bin')
 }
 
-let builtDirectories: Record<ModuleName, string> | undefined | null = null
+let goVersion: string | undefined | null = null
 
 function findBuiltToolsDirectory(module: ModuleName): string | undefined {
-  if (builtDirectories === null) {
-    const goVersion = findGoVersion()
-    builtDirectories =
-      goVersion === undefined
-        ? undefined
-        : {
-            tools: toolsBinDirectory('tools', goVersion),
-            kubernetes: toolsBinDirectory('kubernetes', goVersion),
-          }
-  }
-  return builtDirectories?.[module]
+  if (goVersion === null) goVersion = findGoVersion()
+  return goVersion === undefined ? undefined : toolsBinDirectory(module, goVersion)
 }
 
 function isExecutable(path: string): boolean {
@@ -167,7 +183,7 @@ export function findTool(name: ToolName): string | undefined {
   }
   if (!('testTools' in origin)) return findOnPath(name)
   const directory = findBuiltToolsDirectory(origin.module ?? 'tools')
-  const built = directory === undefined ? undefined : join(directory, name)
+  const built = directory === undefined ? undefined : join(directory, basename(origin.testTools))
   if (built !== undefined && isExecutable(built)) return built
   return origin.pinned === true ? undefined : findOnPath(name)
 }

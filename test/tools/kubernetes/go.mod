@@ -5,6 +5,8 @@ go 1.26.0
 // Only what the tests run: every program is minutes of a build.
 tool (
 	k8s.io/kubernetes/cmd/kube-apiserver
+	k8s.io/kubernetes/cmd/kube-controller-manager
+	k8s.io/kubernetes/cmd/kubectl
 )
 
 require k8s.io/kubernetes v1.36.3
