@@ -105,17 +105,18 @@ async function serve(foundation: Foundation): Promise<Served> {
   })
   const cache = startCache(foundation, manifests)
   const { eviction } = cache
-  const metrics = new Metrics({
-    version,
+  const metrics = new Metrics({ version, lastReload: () => reloads.lastReload })
+  metrics.showContent({
     countContent: () => metadata.countContent(),
     countHoldsSeconds: limits.contentCountHoldsSeconds,
-    lastReload: () => reloads.lastReload,
-    upstreamStates: () =>
-      upstreams.states().map((state) => ({ ...state, host: counts.labelOf(state.host) })),
-    upstreamCounts: () => counts.all,
     measureCache: () => metadata.measureCache(),
     cacheMaxBytes: () => eviction.maxBytes,
     evicted: () => eviction.totals,
+  })
+  metrics.showUpstreams({
+    upstreamStates: () =>
+      upstreams.states().map((state) => ({ ...state, host: counts.labelOf(state.host) })),
+    upstreamCounts: () => counts.all,
   })
   const health = new Health(stores, { holdsSeconds: limits.readinessHoldsSeconds })
   const { pullThrough, proxiedListings } = makePullThrough(foundation, manifests, cache)

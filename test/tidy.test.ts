@@ -121,17 +121,15 @@ describe('documents', () => {
 
   test('docs/operations.md has every metric once, with its kind and labels', async () => {
     const counts = { repositories: 0, manifests: 0, tags: 0, blobs: 0, bytes: 0, uploads: 0 }
-    const metrics = new Metrics({
-      version: '0',
+    const metrics = new Metrics({ version: '0', lastReload: () => ({ at: 0, ok: true }) })
+    metrics.showContent({
       countContent: () => Promise.resolve(counts),
       countHoldsSeconds: 60,
-      lastReload: () => ({ at: 0, ok: true }),
-      upstreamStates: () => [],
-      upstreamCounts: () => [],
       measureCache: () => Promise.resolve(0),
       cacheMaxBytes: () => undefined,
       evicted: () => ({ manifests: 0, bytes: 0 }),
     })
+    metrics.showUpstreams({ upstreamStates: () => [], upstreamCounts: () => [] })
     const text = await metrics.render()
     const served = [...text.matchAll(/^# TYPE (trow_\w+) (\w+)$/gm)].map(
       ([, name, kind]) => `${name} ${kind}`,

@@ -9,7 +9,8 @@ import {
   type UpstreamSource,
 } from './upstream-metrics.ts'
 
-interface Source extends ContentSource, CacheSource, ReloadSource, UpstreamSource {
+/** What every process shows; the parts that a process has are added to it. */
+interface Source extends ReloadSource {
   readonly version: string
 }
 
@@ -87,11 +88,18 @@ export class Metrics {
       labelNames: ['mode'],
       registers,
     })
-    registerContentGauges(registers, source)
     registerReloadGauges(registers, source)
-    registerUpstreamGauges(registers, source)
-    registerPullCounters(registers, source)
-    registerCacheMetrics(registers, source)
+  }
+
+  /** Once at most, as each of these. */
+  showContent(source: ContentSource & CacheSource): void {
+    registerContentGauges([this.#registry], source)
+    registerCacheMetrics([this.#registry], source)
+  }
+
+  showUpstreams(source: UpstreamSource): void {
+    registerUpstreamGauges([this.#registry], source)
+    registerPullCounters([this.#registry], source)
   }
 
   /** Labels have to be words of ours; a caller may have put anything into its review. */
