@@ -2,6 +2,7 @@
  * The composition root: makes an App of a Config. Its parts are put together in app/.
  */
 import { Admission } from './admission/admission.ts'
+import { startCollection } from './app/collecting.ts'
 import { makePullThrough, makeUpstreams, startCache } from './app/caching.ts'
 import type { Foundation, Reloads } from './app/foundation.ts'
 import { accessSettings, listen, dispatcherSettings } from './app/serving.ts'
@@ -22,6 +23,7 @@ import { Health } from './registry/health.ts'
 import { Listings } from './registry/listings.ts'
 import { Manifests } from './registry/manifests.ts'
 import { Mounts } from './registry/mounts.ts'
+import type { Operations } from './registry/operations.ts'
 import { makeProxyName } from './registry/proxy-chain.ts'
 import { PullCounts } from './registry/pull-counts.ts'
 import { UploadExpiry } from './registry/upload-expiry.ts'
@@ -34,6 +36,7 @@ interface Served {
   readonly address: string
   readonly listener: Listener
   readonly health: Health
+  readonly operations: Operations
 }
 
 export class App {
@@ -86,6 +89,7 @@ export class App {
   /** Takes no more requests, lets those in flight end, closes everything. */
   async stop(graceSeconds: number): Promise<void> {
     this.#served.health.stop()
+    this.#served.operations.stop()
     await this.#served.listener.close(graceSeconds)
     await this.#resources.disposeAsync()
   }
@@ -105,6 +109,7 @@ async function serve(foundation: Foundation): Promise<Served> {
   })
   const cache = startCache(foundation, manifests)
   const { eviction } = cache
+  const { collector, operations, promises } = startCollection(foundation, uploads)
   const metrics = new Metrics({ version, lastReload: () => reloads.lastReload })
   metrics.showContent({
     countContent: () => metadata.countContent(),
@@ -121,7 +126,7 @@ async function serve(foundation: Foundation): Promise<Served> {
   const health = new Health(stores, { holdsSeconds: limits.readinessHoldsSeconds })
   const { pullThrough, proxiedListings } = makePullThrough(foundation, manifests, cache)
   const verbs = {
-    blobs: new Blobs(stores),
+    blobs: new Blobs({ ...stores, promises }),
     uploads,
     mounts: new Mounts(stores, { candidatesMax: limits.mountCandidatesMax }),
     manifests,
@@ -132,6 +137,8 @@ async function serve(foundation: Foundation): Promise<Served> {
     upstreamReports: new UpstreamReports({ upstreams, counts, clock, platform: platformHere }),
     listings: new Listings(metadata, { referrersBytesMax: limits.referrersPageBytesMax }),
     health,
+    operations,
+    collector,
     authenticator,
     metrics,
   }
@@ -148,5 +155,5 @@ async function serve(foundation: Foundation): Promise<Served> {
   })
   resources.use(expiry)
   onReload.push((changed) => expiry.setIdleSeconds(changed.uploadIdleSeconds))
-  return { address, listener, health }
+  return { address, listener, health, operations }
 }

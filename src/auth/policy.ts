@@ -12,7 +12,7 @@ const everything: readonly Action[] = ['*']
 const nothing: readonly Action[] = []
 
 export const allRights: Rights = (type, name) =>
-  type === 'repository' || isCatalog(type, name) ? everything : nothing
+  type === 'repository' || isCatalog(type, name) || isAdmin(type, name) ? everything : nothing
 
 export const noRights: Rights = () => nothing
 
@@ -25,8 +25,15 @@ export const pullRights: Rights = (type, name) => {
 /** The resource that listing repositories needs. */
 export const catalogScope: Scope = { type: 'registry', name: 'catalog', actions: ['*'] }
 
+/** The resource that work on the whole registry needs: collecting, for one. */
+export const adminScope: Scope = { type: 'registry', name: 'admin', actions: ['*'] }
+
 function isCatalog(type: string, name: string): boolean {
   return type === catalogScope.type && name === catalogScope.name
+}
+
+function isAdmin(type: string, name: string): boolean {
+  return type === adminScope.type && name === adminScope.name
 }
 
 /** Exactly what is listed: the rights of a token. */

@@ -10,6 +10,7 @@ import type { Host } from './host.ts'
 import { explainPolicy } from './policy-explain.ts'
 import { exportPolicy } from './policy-export.ts'
 import { type TestFlags, testPolicy } from './policy-test.ts'
+import { collected } from './repeated-flag.ts'
 import { addConfigOptions, readFlags } from './setting-options.ts'
 import { processTerminal, type Terminal } from './terminal.ts'
 
@@ -28,7 +29,7 @@ export function policyCommand(host: Host, terminal: Terminal = processTerminal):
     )
     .option('-n, --namespace <namespace>', 'namespace; otherwise that of the object, or "default"')
     .option('--user <name>', 'user who asks, such as system:serviceaccount:shop:deployer')
-    .option('--group <name>', 'group that the user is in; repeat it for several', collect)
+    .option('--group <name>', 'group that the user is in; repeat it for several', collected)
     .action(async (images: string[], flags: TestFlags, command: Command) => {
       const loaded = await load(command, host)
       await testPolicy({ policy: makePolicy(loaded.config), images, flags }, host, terminal)
@@ -46,10 +47,6 @@ export function policyCommand(host: Host, terminal: Terminal = processTerminal):
       exportPolicy(loaded.config.imageValidation, host)
     })
   return policy
-}
-
-function collect(value: string, before: readonly string[] = []): string[] {
-  return [...before, value]
 }
 
 function refuseWord(command: Command): never {

@@ -8,6 +8,7 @@ import { nearest } from '../config/nearest.ts'
 import { tlsPairDefault } from '../config/settings.ts'
 import { version } from '../config/version.ts'
 import { check } from './check.ts'
+import { gcCommand } from './gc.ts'
 import type { Host } from './host.ts'
 import { inspectCommand } from './inspect.ts'
 import { lsCommand } from './ls.ts'
@@ -64,6 +65,7 @@ function makeProgram(host: Host, startApp: StartApp): Command {
     inspectCommand(),
     warmCommand(host),
     upstreamsCommand(),
+    gcCommand(host),
     policyCommand(host),
   ]
   for (const command of commands) {

@@ -10,13 +10,13 @@ const barWidth = 24
 
 export class Progress implements Disposable {
   readonly #terminal: Terminal
-  readonly #noun: string
+  #noun: string
   readonly #now: () => number
   readonly #startedAt: number
   #drawnAt = Number.NEGATIVE_INFINITY
   #isDrawn = false
   #done = 0
-  #total = 0
+  #total: number | undefined = 0
 
   /** @param noun what is counted: `tags`. */
   constructor(terminal: Terminal, noun: string, now: () => number = () => performance.now()) {
@@ -28,13 +28,21 @@ export class Progress implements Disposable {
 
   /** So many more are to be done. */
   expect(count: number): void {
-    this.#total += count
+    this.#total = (this.#total ?? 0) + count
     this.#draw()
   }
 
   /** One more is done. */
   step(): void {
     this.#done += 1
+    this.#draw()
+  }
+
+  /** How far another one is who does the work. */
+  show({ step, done, total }: { step: string; done: number; total?: number }): void {
+    this.#noun = step
+    this.#done = done
+    this.#total = total
     this.#draw()
   }
 
@@ -58,6 +66,7 @@ export class Progress implements Disposable {
   }
 
   #text(): string {
+    if (this.#total === undefined) return `${this.#done} ${this.#noun}`
     return `${barOf(this.#done, this.#total)} ${this.#done}/${this.#total} ${this.#noun}`
   }
 }

@@ -1,6 +1,6 @@
 /**
- * A running Trow as `trow warm` and `trow upstreams` ask it: what it tells of other registries, and
- * their content through its cache, named by `ns` as containerd does it. Trying again is left to Trow,
+ * A running Trow as the commands ask it: what it tells of other registries, their content through its
+ * cache, named by `ns` as containerd does it, and work on all that it holds. Trying again is left to Trow,
  * which knows when an upstream wants to be left alone.
  */
 import { limits } from '../config/limits.ts'
@@ -29,6 +29,7 @@ import { parseReferrers, type UpstreamReferrer } from '../upstream/referrers.ts'
 import { RegistrySession, type SessionRequest } from '../upstream/registry-session.ts'
 import { defaultRetryPolicy } from '../upstream/retry.ts'
 import type { Sender } from '../upstream/transport.ts'
+import { type OperationEvent, readEvents } from './operation-events.ts'
 
 /** A repository of another registry. */
 export type Origin = Pick<ImageReference, 'registry' | 'repository'>
@@ -97,6 +98,21 @@ export class TrowClient implements AsyncDisposable {
     return document
   }
 
+  /**
+   * Begins work on all that it holds, and follows it to its end.
+   * @param path below `/api/`, with its query.
+   * @throws StartError when this is no Trow or refuses, or UpstreamError.
+   */
+  async *follow(path: string, signal: AbortSignal): AsyncGenerator<OperationEvent> {
+    const address = `/api/${path}`
+    const request = { method: 'POST', path: address, scope: 'registry:admin:*', signal } as const
+    const { response, failure } = await this.#session.send(request)
+    if (response.status === 409) throw new StartError(await readReason(response))
+    if (response.status === 404) throw this.#noTrow(await failure(), address)
+    if (response.status !== 200) throw await failure()
+    yield* readEvents(response, signal)
+  }
+
   /** @throws PullError, LocalImage or UpstreamError */
   async getManifest(
     origin: Origin,
@@ -162,8 +178,8 @@ export class TrowClient implements AsyncDisposable {
     return response
   }
 
-  #noTrow(cause?: unknown): StartError {
-    const message = `${this.registry} is no Trow, or one older than 0.11: it has no /api/upstreams`
+  #noTrow(cause?: unknown, path = '/api/upstreams'): StartError {
+    const message = `${this.registry} is no Trow, or one older than 0.11: it has no ${path}`
     return new StartError(message, { cause })
   }
 }

@@ -2,7 +2,6 @@
  * `trow warm [REF...]`: has a running Trow fetch images before somebody needs them, as a node would
  * pull them. Each image is a matter of its own: what fails is said, and the others go on.
  */
-import { constants } from 'node:os'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { limits } from '../config/limits.ts'
 import { platformHere } from '../config/platform.ts'
@@ -13,11 +12,13 @@ import { formatCount, pluralOf } from './format.ts'
 import { addFormatOptions } from './format-options.ts'
 import type { Host } from './host.ts'
 import type { Selection } from './image-manifests.ts'
+import { interruption } from './interruption.ts'
 import { parsePlatform } from './platform-choice.ts'
 import { ProgressLines } from './progress-lines.ts'
 import { explainFailure } from './registry-failure.ts'
 import { addRegistryOptions, openTrow, type RegistryFlags } from './registry-options.ts'
 import { parseTrowPlace, trowPlaceDefault } from './registry-place.ts'
+import { collected } from './repeated-flag.ts'
 import { processTerminal, type Terminal } from './terminal.ts'
 import type { TrowClient } from './trow-client.ts'
 import { ImageWarmer, type WarmResult } from './warm-image.ts'
@@ -44,12 +45,12 @@ export function warmCommand(host: SignalHost, terminal: Terminal = processTermin
     .option(
       '-f, --file <file>',
       'a list of images, or of pods as JSON; - for standard input',
-      collect,
+      collected,
     )
     .option(
       '--platform <platforms>',
       'os/arch[/variant],... or all; default: what Trow runs on',
-      collect,
+      collected,
     )
     .option('--referrers', 'signatures and attestations, too')
     .addOption(
@@ -67,10 +68,6 @@ export function warmCommand(host: SignalHost, terminal: Terminal = processTermin
   })
 }
 
-function collect(value: string, before: readonly string[] = []): string[] {
-  return [...before, value]
-}
-
 function parseJobs(text: string): number {
   const jobs = /^[0-9]{1,3}$/.test(text) ? Number(text) : 0
   if (jobs >= 1 && jobs <= limits.warmJobsMax) return jobs
@@ -86,7 +83,8 @@ async function warm(
   const place = parseTrowPlace(flags.registry)
   const named = flags.platform && parsePlatforms(flags.platform)
   const { images, invalid } = await readImages(references, flags, terminal)
-  const signal = interruption(host)
+  const message = 'interrupted; Trow goes on with the layers it has begun to fetch'
+  const signal = interruption(host, message)
   const connectionsMax = flags.jobs * limits.warmBlobsAtOnce
   await using trow = await openTrow(place, flags, terminal, { signal, connectionsMax })
   const platforms = await choosePlatforms(trow, named, terminal, signal)
@@ -143,18 +141,4 @@ async function choosePlatforms(
 function parsePlatforms(texts: readonly string[]): Selection['platforms'] {
   const names = texts.flatMap((text) => text.split(','))
   return names.includes('all') ? 'all' : names.map((name) => parsePlatform(name.trim()))
-}
-
-/** Aborted by the first signal to stop; the second ends the process. */
-function interruption(host: SignalHost): AbortSignal {
-  const controller = new AbortController()
-  for (const name of ['SIGINT', 'SIGTERM'] as const) {
-    const exitCode = 128 + constants.signals[name]
-    host.onSignal(name, () => {
-      if (controller.signal.aborted) host.exit(exitCode)
-      const message = 'interrupted; Trow goes on with the layers it has begun to fetch'
-      controller.abort(new StartError(message, { exitCode }))
-    })
-  }
-  return controller.signal
 }

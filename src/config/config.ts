@@ -64,6 +64,13 @@ export interface RegistryProxies {
   readonly registries: readonly RegistryProxy[]
 }
 
+/** What is kept how long when nobody needs it. */
+export interface Collection {
+  readonly isEnabled: boolean
+  readonly intervalSeconds: number
+  readonly graceSeconds: number
+}
+
 export interface Config {
   readonly bind: BindAddress
   readonly dataDir: string
@@ -77,6 +84,7 @@ export interface Config {
   readonly logFormat: LogFormat
   readonly trustedProxies: readonly AddressRange[]
   readonly uploadIdleSeconds: number
+  readonly collection: Collection
   readonly shutdownGraceSeconds: number
   readonly registryProxies: RegistryProxies
   /** Which images may run. */

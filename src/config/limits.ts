@@ -5,6 +5,7 @@
  */
 import { accessLimits } from './limits/access.ts'
 import { admissionLimits } from './limits/admission.ts'
+import { collectionLimits } from './limits/collection.ts'
 import { commandsLimits } from './limits/commands.ts'
 import { configurationLimits } from './limits/configuration.ts'
 import { contentLimits } from './limits/content.ts'
@@ -14,6 +15,7 @@ import { upstreamLimits } from './limits/upstream.ts'
 
 export const limits = {
   ...contentLimits,
+  ...collectionLimits,
   ...pullThroughLimits,
   ...upstreamLimits,
   ...httpLimits,

@@ -34,6 +34,11 @@ export function makeConfig(
     logFormat: settings.log_format,
     trustedProxies: settings.trusted_proxies,
     uploadIdleSeconds: settings.uploads.idle_timeout,
+    collection: {
+      isEnabled: settings.gc.enabled,
+      intervalSeconds: settings.gc.interval,
+      graceSeconds: settings.gc.grace,
+    },
     shutdownGraceSeconds: settings.shutdown_grace,
     registryProxies: registryProxies(settings, contents),
     ...given('imageValidation', imageValidation(settings)),

@@ -7,6 +7,7 @@
  */
 import * as z from 'zod'
 import { parseAddressRange } from './address-range.ts'
+import { collection } from './collection-schema.ts'
 import { formatDuration } from './duration.ts'
 import { parseBindAddress } from './host-port.ts'
 import { imageValidation } from './image-validation-schema.ts'
@@ -99,6 +100,7 @@ export const configSchema = z.strictObject({
     initial: privateRanges,
   }),
   uploads: section(uploads, 'Pushes in progress'),
+  gc: section(collection, 'Removing what nobody needs'),
   shutdown_grace: withDefault(duration(0, limits.shutdownGraceSecondsMax), {
     description: 'Time that requests in progress get to finish when the program is stopped',
     initial: formatDuration(limits.shutdownGraceSecondsDefault),

@@ -4,7 +4,7 @@
  */
 import type { Authenticator } from '../auth/authenticator.ts'
 import { type Challenge, ChallengeError } from '../auth/challenge.ts'
-import { catalogScope } from '../auth/policy.ts'
+import { adminScope, catalogScope } from '../auth/policy.ts'
 import type { AuthenticatedPrincipal } from '../auth/principal.ts'
 import { tokenService } from '../auth/token.ts'
 import type { Scope } from '../oci/scope.ts'
@@ -39,6 +39,7 @@ export async function admit(
 /** A client that pushes looks at what is there first: one token is to serve for both. */
 function scopeOf(access: Exclude<Access, 'public' | 'login'>, repository: string): Scope {
   if (access === 'catalog') return catalogScope
+  if (access === 'admin') return adminScope
   const actions = access === 'push' ? (['pull', 'push'] as const) : [access]
   return { type: 'repository', name: repository, actions }
 }

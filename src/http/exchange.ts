@@ -33,9 +33,10 @@ export type Handler = (exchange: Exchange) => Promise<Reply> | Reply
 
 /**
  * What a request needs before its handler runs: nothing; a login that is right if there is one; the
- * right to list repositories; or the right to an action on the path's repository.
+ * right to list repositories; the right to everything; or the right to an action on the path's
+ * repository.
  */
-export type Access = 'public' | 'login' | 'catalog' | Action
+export type Access = 'public' | 'login' | 'catalog' | 'admin' | Action
 
 export interface Endpoint {
   readonly access: Access

@@ -1,5 +1,5 @@
 /**
- * What a handler answers, and sending it. A body is sent with its length known; once its first byte
+ * What a handler answers, and sending it. Content is sent with its length known; once its first byte
  * is out a failure can only be told by cutting the connection.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
@@ -11,8 +11,8 @@ export interface Reply {
 }
 
 export interface StreamedBody extends AsyncDisposable {
-  /** Bytes. */
-  readonly length: number
+  /** Bytes; absent of what is made while it is sent (chunked). */
+  readonly length?: number
   /** A chunk is only used until the next one is asked for. */
   chunks(): AsyncIterable<Uint8Array>
 }
@@ -44,7 +44,7 @@ export async function sendReply(
   await using streamed = body
   const begin = (): void => {
     setHeaders(response, reply)
-    response.setHeader('Content-Length', streamed.length)
+    if (streamed.length !== undefined) response.setHeader('Content-Length', streamed.length)
     response.writeHead(reply.status)
   }
   if (request.method !== 'HEAD') {

@@ -2,10 +2,12 @@
 import type { Admission } from '../admission/admission.ts'
 import type { Authenticator } from '../auth/authenticator.ts'
 import type { Blobs } from '../registry/blobs.ts'
+import type { Collector } from '../registry/collector.ts'
 import type { Health } from '../registry/health.ts'
 import type { Listings } from '../registry/listings.ts'
 import type { Manifests } from '../registry/manifests.ts'
 import type { Mounts } from '../registry/mounts.ts'
+import type { Operations } from '../registry/operations.ts'
 import type { ProxiedListings } from '../registry/proxied-listings.ts'
 import type { PullCounts } from '../registry/pull-counts.ts'
 import type { PullThrough } from '../registry/pull-through.ts'
@@ -20,6 +22,7 @@ import { healthRoutes } from './routes/health.ts'
 import { listingRoutes } from './routes/listings.ts'
 import { manifestRoutes } from './routes/manifests.ts'
 import { metricsRoutes } from './routes/metrics.ts'
+import { operationRoutes } from './routes/operations.ts'
 import { tokenRoutes } from './routes/token.ts'
 import { uploadRoutes } from './routes/uploads.ts'
 import { upstreamRoutes } from './routes/upstreams.ts'
@@ -36,6 +39,8 @@ export interface Verbs {
   readonly pullCounts: PullCounts
   readonly upstreamReports: UpstreamReports
   readonly health: Health
+  readonly operations: Operations
+  readonly collector: Collector
   readonly authenticator: Authenticator
   readonly metrics: Metrics
 }
@@ -52,5 +57,6 @@ export function routeTable(verbs: Verbs, version: string): Route[] {
     ...blobRoutes(verbs),
     ...listingRoutes(verbs),
     ...upstreamRoutes(verbs.upstreamReports),
+    ...operationRoutes(verbs),
   ]
 }

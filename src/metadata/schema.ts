@@ -25,6 +25,8 @@ export interface RepositoryBlobsTable {
   created_at: number
   /** When it came, if it is a cached blob that no manifest of its repository refers to, else null. */
   used_at: number | null
+  /** When it was last put here, or somebody was told that it is here. */
+  asked_at: number
 }
 
 export interface ManifestsTable {
@@ -39,6 +41,8 @@ export interface ManifestsTable {
   created_at: number
   /** When it was last pulled from the cache; null of what was pushed, which is never evicted. */
   used_at: number | null
+  /** When what was pushed was last pulled; null as long as it was not. */
+  pulled_at: number | null
 }
 
 /** What a manifest refers to in its repository. */

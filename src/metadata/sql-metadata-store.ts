@@ -15,6 +15,7 @@ import type {
   ManifestUse,
 } from '../registry/ports/cache-metadata.ts'
 import type { Clock } from '../registry/ports/clock.ts'
+import type { RepositoryBlob, Scan, Scanned } from '../registry/ports/collection-metadata.ts'
 import type { DeleteResult, MetadataStore, PageRequest } from '../registry/ports/metadata-store.ts'
 import type {
   BlobRecord,
@@ -27,6 +28,7 @@ import type {
 import type { UploadId } from '../registry/ports/upload-store.ts'
 import * as blobs from './queries/blobs.ts'
 import * as cache from './queries/cache.ts'
+import * as collection from './queries/collection.ts'
 import * as eviction from './queries/eviction.ts'
 import * as manifests from './queries/manifests.ts'
 import * as repositories from './queries/repositories.ts'
@@ -203,5 +205,40 @@ export class SqlMetadataStore implements MetadataStore {
     return this.#databases.writes
       .transaction()
       .execute((transaction) => eviction.forgetContent(transaction, digests))
+  }
+
+  async promiseBlob(
+    repository: RepositoryName,
+    digest: Digest,
+    renewBefore: number,
+  ): Promise<BlobRecord | undefined> {
+    const { reads, writes } = this.#databases
+    const found = await collection.findAskedBlob(reads, repository, digest)
+    if (found === undefined) return undefined
+    const { repositoryId, size, askedAt } = found
+    if (askedAt >= renewBefore) return { digest, size }
+    const isThere = await blobs.touchBlob(writes, repositoryId, digest, this.#clock.now())
+    return isThere ? { digest, size } : undefined
+  }
+
+  scanUnneededBlobs(before: number, scan: Scan): Promise<Scanned<RepositoryBlob>> {
+    return collection.scanUnneededBlobs(this.#databases.reads, before, scan)
+  }
+
+  unlinkUnneededBlobs(
+    unneeded: readonly Pick<RepositoryBlob, 'repository' | 'digest'>[],
+    before: number,
+  ): Promise<number> {
+    return this.#databases.writes
+      .transaction()
+      .execute((transaction) => collection.unlinkUnneededBlobs(transaction, unneeded, before))
+  }
+
+  scanNobodys(scan: Scan): Promise<Scanned<BlobRecord>> {
+    return collection.scanNobodys(this.#databases.reads, scan)
+  }
+
+  knownContent(digests: readonly Digest[]): Promise<Set<Digest>> {
+    return collection.knownContent(this.#databases.reads, digests)
   }
 }

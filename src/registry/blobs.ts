@@ -5,6 +5,7 @@
 import type { Digest } from '../oci/digest.ts'
 import { OciError } from '../oci/errors.ts'
 import type { RepositoryName } from '../oci/repository-name.ts'
+import type { BlobPromises } from './blob-promises.ts'
 import type { BlobReader, BlobStore } from './ports/blob-store.ts'
 import type { MetadataStore } from './ports/metadata-store.ts'
 import type { BlobRecord } from './ports/records.ts'
@@ -13,15 +14,18 @@ import type { RequestContext } from './request-context.ts'
 export class Blobs {
   readonly #metadata: MetadataStore
   readonly #blobs: BlobStore
+  readonly #promises: BlobPromises
 
-  constructor(stores: { metadata: MetadataStore; blobs: BlobStore }) {
+  constructor(stores: { metadata: MetadataStore; blobs: BlobStore; promises: BlobPromises }) {
     this.#metadata = stores.metadata
     this.#blobs = stores.blobs
+    this.#promises = stores.promises
   }
 
   /**
-   * Looks at the bytes too: a client that is told of a blob does not push it, so one that was lost
-   * must not be told of; the push that follows heals it.
+   * A client that is told of a blob does not push it. So it is not collected before the manifest had
+   * time to come; and the bytes are looked at too: one that was lost must not be told of, and the push
+   * that follows heals it.
    * @throws OciError BLOB_UNKNOWN
    */
   async getBlob(
@@ -29,7 +33,7 @@ export class Blobs {
     repository: RepositoryName,
     digest: Digest,
   ): Promise<BlobRecord> {
-    const record = await this.#metadata.findBlob(repository, digest)
+    const record = await this.#promises.findBlob(context, repository, digest)
     if (record === undefined) throw unknown(repository, digest)
     const stored = await this.#blobs.statBlob(digest)
     if (stored?.size === record.size) return record

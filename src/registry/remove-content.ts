@@ -20,10 +20,16 @@ export class ContentRemoval {
   readonly #atOnceMax: number
   /** What is still to be removed, by digest: bytes. */
   readonly #waiting = new Map<Digest, number>()
+  #totals = { blobs: 0, bytes: 0 }
 
   constructor(parts: Parts, settings: { atOnceMax: number }) {
     this.#parts = parts
     this.#atOnceMax = settings.atOnceMax
+  }
+
+  /** Since the start. */
+  get totals(): { readonly blobs: number; readonly bytes: number } {
+    return this.#totals
   }
 
   /** Bytes of what could not be removed yet. */
@@ -54,7 +60,9 @@ export class ContentRemoval {
     let removed = 0
     const deletions = [...nobodys].map(async (digest) => {
       await blobs.deleteBlob(digest)
-      removed += this.#waiting.get(digest) ?? 0
+      const size = this.#waiting.get(digest) ?? 0
+      removed += size
+      this.#totals = { blobs: this.#totals.blobs + 1, bytes: this.#totals.bytes + size }
       this.#waiting.delete(digest)
     })
     const failed = (await Promise.allSettled(deletions)).find(({ status }) => status === 'rejected')

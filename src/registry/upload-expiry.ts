@@ -3,12 +3,10 @@
  * clock that jumps says nothing of how long that was: then none is removed until the idle time has
  * passed by a clock that does not.
  */
+import { ClockJumps } from './clock-jumps.ts'
 import type { Clock } from './ports/clock.ts'
 import type { Log } from './request-context.ts'
 import type { Uploads } from './uploads.ts'
-
-/** Less is what clocks are corrected by every day, and does not matter to an idle time. */
-const jumpMsMin = 60_000
 
 interface Settings {
   readonly intervalSeconds: number
@@ -18,16 +16,12 @@ interface Settings {
 export class UploadExpiry implements AsyncDisposable {
   readonly #uploads: Uploads
   readonly #clock: Clock
-  readonly #monotonicClock: Clock
+  readonly #jumps: ClockJumps
   readonly #log: Log
   readonly #perRunMax: number
   readonly #timer: NodeJS.Timeout
   #idleSeconds: number
   #running: Promise<void> = Promise.resolve()
-  /** By how much the clock is ahead of the one that only goes forward, as of the last run. */
-  #ahead: number
-  /** When the clock was last found to have jumped, by the one that only goes forward. */
-  #jumpedAt = -Infinity
 
   constructor(
     parts: { uploads: Uploads; clock: Clock; monotonicClock?: Clock; log: Log },
@@ -36,8 +30,7 @@ export class UploadExpiry implements AsyncDisposable {
   ) {
     this.#uploads = parts.uploads
     this.#clock = parts.clock
-    this.#monotonicClock = parts.monotonicClock ?? performance
-    this.#ahead = this.#clock.now() - this.#monotonicClock.now()
+    this.#jumps = new ClockJumps(parts.clock, parts.monotonicClock)
     this.#log = parts.log
     this.#idleSeconds = idleSeconds
     this.#perRunMax = settings.perRunMax
@@ -64,18 +57,11 @@ export class UploadExpiry implements AsyncDisposable {
   }
 
   #isClockSteady(): boolean {
-    const monotonic = this.#monotonicClock.now()
-    const ahead = this.#clock.now() - monotonic
-    const jump = ahead - this.#ahead
-    this.#ahead = ahead
-    if (Math.abs(jump) > jumpMsMin) {
-      this.#jumpedAt = monotonic
-      this.#log.warn(
-        { seconds: Math.round(jump / 1000) },
-        'the clock jumped; no upload expires now',
-      )
+    const seconds = this.#jumps.look()
+    if (seconds !== undefined) {
+      this.#log.warn({ seconds }, 'the clock jumped; no upload expires now')
     }
-    return monotonic - this.#jumpedAt >= this.#idleSeconds * 1000
+    return this.#jumps.isSteadySince(this.#idleSeconds)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -10,7 +10,7 @@ import { UpstreamError } from '../oci/upstream-error.ts'
 import { networkError } from './network-error.ts'
 
 export interface UpstreamRequest {
-  readonly method: 'GET' | 'HEAD' | 'POST'
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'DELETE'
   readonly url: URL
   /** By lower-case name. */
   readonly headers: Readonly<Record<string, string>>

@@ -21,8 +21,10 @@ export function followingRedirects(send: Send): Send {
     for (let redirects = 0; ; redirects++) {
       const response = await send(current)
       const location = headerOf(response.headers, 'location')
-      // A POST carries a secret in its body, which stays where it was sent.
-      const isRedirect = redirectStatuses.has(response.status) && request.method !== 'POST'
+      // A POST carries a secret in its body, which stays where it was sent; and what changes something
+      // is meant for one place.
+      const mayFollow = request.method === 'GET' || request.method === 'HEAD'
+      const isRedirect = redirectStatuses.has(response.status) && mayFollow
       if (!isRedirect || location === undefined) return response
       await discard(response)
       if (redirects >= limits.upstreamRedirectsMax) {

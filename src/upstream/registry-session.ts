@@ -42,7 +42,7 @@ export interface RegistrySessionOptions {
 }
 
 export interface SessionRequest {
-  readonly method?: 'GET' | 'HEAD'
+  readonly method?: 'GET' | 'HEAD' | 'POST' | 'DELETE'
   /** On the registry, with its query. */
   readonly path: string
   readonly scope: string

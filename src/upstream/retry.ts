@@ -1,5 +1,5 @@
 /**
- * The layer that repeats requests: only GET and HEAD, only after failures that pass (a broken
+ * The layer that repeats requests: only those that change nothing (GET, HEAD), only after failures that pass (a broken
  * connection, 429, 5xx), a bounded number of times, with jittered exponential backoff or the
  * upstream's own `Retry-After`. A longer `Retry-After` than the bound is the caller's to deal with.
  */
@@ -37,7 +37,7 @@ export interface RetryOptions {
 
 export function retrying(send: Send, { policy, timer, random }: RetryOptions): Send {
   return async (request) => {
-    if (request.method === 'POST') return await send(request)
+    if (request.method === 'POST' || request.method === 'DELETE') return await send(request)
     for (let attempt = 1; ; attempt++) {
       const result = await send(request).catch((error: unknown) => failureWorthRepeating(error))
       if (attempt >= policy.attempts) return valueOf(result)

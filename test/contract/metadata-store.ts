@@ -14,6 +14,7 @@ import type { ManifestEntry, UploadRecord } from '../../src/registry/ports/recor
 import type { UploadId } from '../../src/registry/ports/upload-store.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { metadataCache } from './metadata-cache.ts'
+import { metadataCollection } from './metadata-collection.ts'
 import { metadataConcurrency } from './metadata-concurrency.ts'
 import {
   blob,
@@ -56,6 +57,7 @@ export function metadataStoreContract(
     uploads(check)
     metadataConcurrency(check)
     metadataCache(check)
+    metadataCollection(check)
     check('can check itself', (metadata) => metadata.check())
   })
 }

@@ -4,6 +4,7 @@
 import { mkdir, readdir } from 'node:fs/promises'
 import { openSqlite } from '../../src/metadata/sqlite.ts'
 import { SqlMetadataStore } from '../../src/metadata/sql-metadata-store.ts'
+import { BlobPromises } from '../../src/registry/blob-promises.ts'
 import { Blobs } from '../../src/registry/blobs.ts'
 import { ContentLocks } from '../../src/registry/content-locks.ts'
 import { Listings } from '../../src/registry/listings.ts'
@@ -52,6 +53,7 @@ export async function startRegistry(root: string, clock: FakeClock): Promise<Reg
   const uploadStore = new FaultyUploadStore(staging, faults)
   const locks = new ContentLocks()
   const stores = { metadata, blobs, uploads: uploadStore, locks, clock }
+  const promises = new BlobPromises(stores, { graceSeconds: 60, renewalSecondsMax: 10 })
   const uploads = new Uploads(stores, { digestersMax: 2 })
   await uploads.removeLeftovers()
   return {
@@ -61,7 +63,7 @@ export async function startRegistry(root: string, clock: FakeClock): Promise<Reg
     locks,
     faults,
     uploads,
-    blobs: new Blobs(stores),
+    blobs: new Blobs({ ...stores, promises }),
     mounts: new Mounts(stores, { candidatesMax: 10 }),
     manifests: new Manifests(stores, {
       referencesMax: 100,

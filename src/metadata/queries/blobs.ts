@@ -46,11 +46,28 @@ export async function linkBlob(
   const repositoryId = await ensureRepository(db, repository, now)
   const inserted = await db
     .insertInto('repository_blobs')
-    .values({ repository_id: repositoryId, digest, created_at: now, used_at: null })
+    .values({ repository_id: repositoryId, digest, created_at: now, used_at: null, asked_at: now })
     .onConflict((conflict) => conflict.columns(['repository_id', 'digest']).doNothing())
     .executeTakeFirst()
   const isNew = (inserted.numInsertedOrUpdatedRows ?? 0n) > 0n
-  if (isNew && isCached(repository)) await noteLooseBlobs(db, repositoryId, [digest], now)
+  if (!isNew) await touchBlob(db, repositoryId, digest, now)
+  else if (isCached(repository)) await noteLooseBlobs(db, repositoryId, [digest], now)
+}
+
+/** Who puts it or is told that it is there is about to need it. @returns whether there is such a row. */
+export async function touchBlob(
+  db: Executor,
+  repositoryId: number,
+  digest: Digest,
+  now: number,
+): Promise<boolean> {
+  const { numUpdatedRows } = await db
+    .updateTable('repository_blobs')
+    .set({ asked_at: now })
+    .where('repository_id', '=', repositoryId)
+    .where('digest', '=', digest)
+    .executeTakeFirst()
+  return numUpdatedRows > 0n
 }
 
 export async function findRepositoriesWithBlob(

@@ -150,14 +150,17 @@ function isCachedIn(where: BlobsWhere, table: Holder): Expression<SqlBool> {
 
 /** Whether another repository has it. */
 function isPushedIn(where: BlobsWhere, table: Holder): Expression<SqlBool> {
-  return where.exists(
-    repositoriesWith(where, table).where((name) =>
-      name.or([
-        name('repositories.name', '<', cachedNames[0]),
-        name('repositories.name', '>=', cachedNames[1]),
-      ]),
-    ),
-  )
+  return where.exists(repositoriesWith(where, table).where(isPushedName))
+}
+
+/** Whether a repository is no cached one. */
+export function isPushedName(
+  where: ExpressionBuilder<Pick<Schema, 'repositories'>, 'repositories'>,
+): Expression<SqlBool> {
+  return where.or([
+    where('repositories.name', '<', cachedNames[0]),
+    where('repositories.name', '>=', cachedNames[1]),
+  ])
 }
 
 function repositoriesWith(where: BlobsWhere, table: Holder) {

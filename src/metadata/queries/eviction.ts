@@ -124,6 +124,6 @@ export async function forgetContent(
   return digests.filter((digest) => !left.has(digest))
 }
 
-function isNobodys(where: ExpressionBuilder<Schema, 'blobs'>) {
+export function isNobodys(where: ExpressionBuilder<Schema, 'blobs'>) {
   return where.not(where.or(holders.map((table) => where.exists(holdersOf(where, table)))))
 }

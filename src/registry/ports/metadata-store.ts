@@ -9,6 +9,7 @@ import type { Reference } from '../../oci/reference.ts'
 import type { RepositoryName } from '../../oci/repository-name.ts'
 import type { Tag } from '../../oci/tag.ts'
 import type { CacheMetadata } from './cache-metadata.ts'
+import type { CollectionMetadata } from './collection-metadata.ts'
 import type {
   BlobRecord,
   ContentCounts,
@@ -35,7 +36,7 @@ export type DeleteResult =
  * What is known about content: repositories, their blobs, manifests and tags, upload sessions. Each
  * method is one transaction, visible to every later call when its promise resolves.
  */
-export interface MetadataStore extends CacheMetadata {
+export interface MetadataStore extends CacheMetadata, CollectionMetadata {
   /** @throws when the database cannot be read and written now. */
   check(): Promise<void>
 

@@ -24,6 +24,8 @@ const cases: [who: string, rights: Rights, asked: string, granted: string][] = [
   ['the user', allRights, 'repository:a/b:*', 'repository:a/b:*'],
   ['the user', allRights, 'registry:catalog:*', 'registry:catalog:*'],
   ['the user', allRights, 'registry:settings:*', ''],
+  ['the user', allRights, 'registry:admin:*', 'registry:admin:*'],
+  ['anonymous that may pull', pullRights, 'registry:admin:*', ''],
   ['the user', allRights, 'printer:a:pull', ''],
   ['anonymous that may pull', pullRights, 'repository:a:pull,push', 'repository:a:pull'],
   ['anonymous that may pull', pullRights, 'repository:a:*', 'repository:a:pull'],

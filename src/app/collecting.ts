@@ -1,0 +1,75 @@
+/**
+ * Garbage collection, put together: what it goes by, and when it comes.
+ */
+import type { Config } from '../config/config.ts'
+import { limits } from '../config/limits.ts'
+import { BlobPromises } from '../registry/blob-promises.ts'
+import { CollectionSchedule } from '../registry/collection-schedule.ts'
+import { Collector, type CollectorSettings } from '../registry/collector.ts'
+import type { Log } from '../registry/request-context.ts'
+import { Operations } from '../registry/operations.ts'
+import { ContentRemoval } from '../registry/remove-content.ts'
+import type { Uploads } from '../registry/uploads.ts'
+import type { Foundation } from './foundation.ts'
+import type { Stores } from './stores.ts'
+
+export function makeOperations(log: Log): Operations {
+  return new Operations(
+    { log },
+    {
+      itemsWaitingMax: limits.operationItemsWaitingMax,
+      progressSecondsMin: limits.operationProgressSecondsMin,
+      progressSecondsMax: limits.operationProgressSecondsMax,
+    },
+  )
+}
+
+export function makePromises(config: Config, stores: Stores): BlobPromises {
+  return new BlobPromises(stores, {
+    graceSeconds: config.collection.graceSeconds,
+    renewalSecondsMax: limits.promiseRenewalSecondsMax,
+  })
+}
+
+/** @param pauseShare of the time that a step takes, for others. */
+export function makeCollector(
+  config: Config,
+  stores: Stores,
+  parts: { uploads: Uploads; promises: BlobPromises; log: Log },
+  pauseShare: number,
+): Collector {
+  const removal = new ContentRemoval(stores, { atOnceMax: limits.contentRemovedAtOnceMax })
+  return new Collector(
+    { ...stores, ...parts, removal },
+    {
+      rowsPerStep: limits.collectedRowsPerStep,
+      perWriteMax: limits.collectedPerWriteMax,
+      pauseShare,
+    },
+    collectorSettings(config),
+  )
+}
+
+/** Of a running server. */
+export function startCollection(
+  { config, log, onReload, stores, resources }: Foundation,
+  uploads: Uploads,
+): { collector: Collector; operations: Operations; promises: BlobPromises } {
+  const operations = makeOperations(log)
+  const promises = makePromises(config, stores)
+  const parts = { uploads, promises, log }
+  const collector = makeCollector(config, stores, parts, limits.collectionPauseShare)
+  const schedule = new CollectionSchedule({ operations, collector }, config.collection)
+  resources.use(schedule)
+  onReload.push((changed) => {
+    promises.setGraceSeconds(changed.collection.graceSeconds)
+    collector.reload(collectorSettings(changed))
+    schedule.reload(changed.collection)
+  })
+  return { collector, operations, promises }
+}
+
+function collectorSettings(config: Config): CollectorSettings {
+  const { collection, uploadIdleSeconds } = config
+  return { graceSeconds: collection.graceSeconds, uploadIdleSeconds }
+}

@@ -1,0 +1,59 @@
+/**
+ * Work on the data directory of a registry that does not run. The directory is taken as a server takes
+ * it, so nobody else can use it meanwhile; nothing is made where there is none.
+ */
+import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Config } from '../config/config.ts'
+import { limits } from '../config/limits.ts'
+import { StartError } from '../lib/start-error.ts'
+import type { OperationEvent } from '../registry/operation.ts'
+import type { OperationWork } from '../registry/operation.ts'
+import type { Log } from '../registry/request-context.ts'
+import type { OperationKind } from '../registry/operations.ts'
+import { Uploads } from '../registry/uploads.ts'
+import { makeCollector, makeOperations, makePromises } from './collecting.ts'
+import { openStores, type Stores } from './stores.ts'
+
+/** @throws StartError when there is no data directory, or a process uses it. */
+export async function* collectOffline(
+  config: Config,
+  options: { readonly dryRun: boolean },
+  signal: AbortSignal,
+): AsyncGenerator<OperationEvent> {
+  yield* workOffline(config, 'gc', signal, (stores, log) => {
+    const uploads = new Uploads(stores, { digestersMax: limits.uploadDigestersMax })
+    const parts = { uploads, promises: makePromises(config, stores), log }
+    const collector = makeCollector(config, stores, parts, 0)
+    return (monitor) => collector.collect(options, monitor)
+  })
+}
+
+async function* workOffline(
+  config: Config,
+  kind: OperationKind,
+  signal: AbortSignal,
+  makeWork: (stores: Stores, log: Log) => OperationWork,
+): AsyncGenerator<OperationEvent> {
+  await requireDataDirectory(config.dataDir)
+  await using resources = new AsyncDisposableStack()
+  const { stores } = await openStores(config, resources)
+  const operations = makeOperations(quiet)
+  const operation = resources.use(operations.start(kind, makeWork(stores, quiet), signal))
+  yield* operation.events()
+}
+
+/** A misspelled path must not become an empty registry. */
+async function requireDataDirectory(path: string): Promise<void> {
+  const isThere = await stat(join(path, 'format.json')).then(
+    () => true,
+    () => false,
+  )
+  if (isThere) return
+  throw new StartError(`${path} is no data directory of Trow: it holds no format.json`)
+}
+
+/** What there is to say, the command says. */
+const quiet: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing }
+
+function nothing(): void {}

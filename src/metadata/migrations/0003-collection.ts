@@ -1,0 +1,16 @@
+/**
+ * What garbage collection goes by: when a repository last got a blob or said that it has it, and when
+ * a manifest was last pulled. What is there already counts as asked for now: nobody knows better.
+ */
+import { type Kysely, sql } from 'kysely'
+
+export async function up(db: Kysely<unknown>): Promise<void> {
+  const now = Date.now()
+  await db.schema
+    .alterTable('repository_blobs')
+    .addColumn('asked_at', 'bigint', (column) => column.notNull().defaultTo(0))
+    .execute()
+  await sql`update repository_blobs set asked_at = ${now}`.execute(db)
+  await db.schema.alterTable('manifests').addColumn('pulled_at', 'bigint').execute()
+  await sql`update manifests set pulled_at = ${now}`.execute(db)
+}

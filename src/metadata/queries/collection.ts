@@ -1,0 +1,184 @@
+/**
+ * Finding what nobody needs. Tables are read in parts, each a few milliseconds, in the order of their
+ * keys; what was found is judged again in the transaction that forgets it.
+ */
+import { type ExpressionBuilder, sql, type Transaction } from 'kysely'
+import type { Digest } from '../../oci/digest.ts'
+import type { RepositoryName } from '../../oci/repository-name.ts'
+import type { RepositoryBlob, Scan, Scanned } from '../../registry/ports/collection-metadata.ts'
+import type { BlobRecord } from '../../registry/ports/records.ts'
+import type { Schema } from '../schema.ts'
+import { batches, isPushedName, referencesTo } from './cache.ts'
+import { isNobodys } from './eviction.ts'
+import { type Executor, findRepositoryId } from './repositories.ts'
+
+/** @returns undefined when the repository has no such blob. */
+export async function findAskedBlob(
+  db: Executor,
+  repository: RepositoryName,
+  digest: Digest,
+): Promise<AskedBlob | undefined> {
+  return await db
+    .selectFrom('repositories')
+    .innerJoin('repository_blobs', 'repository_blobs.repository_id', 'repositories.id')
+    .innerJoin('blobs', 'blobs.digest', 'repository_blobs.digest')
+    .select([
+      'repositories.id as repositoryId',
+      'blobs.size',
+      'repository_blobs.asked_at as askedAt',
+    ])
+    .where('repositories.name', '=', repository)
+    .where('repository_blobs.digest', '=', digest)
+    .executeTakeFirst()
+}
+
+interface AskedBlob {
+  readonly repositoryId: number
+  readonly size: number
+  readonly askedAt: number
+}
+
+/** The key of a row with two columns, as a place to go on from. */
+interface RowKey {
+  readonly repositoryId: number
+  readonly digest: string
+}
+
+export async function scanUnneededBlobs(
+  db: Executor,
+  before: number,
+  { rows, after }: Scan,
+): Promise<Scanned<RepositoryBlob>> {
+  const start = after === undefined ? { repositoryId: 0, digest: '' } : parseKey(after)
+  const end = await endOfPart(db, 'repository_blobs', start, rows)
+  let query = db
+    .selectFrom('repository_blobs')
+    .innerJoin('repositories', 'repositories.id', 'repository_blobs.repository_id')
+    .innerJoin('blobs', 'blobs.digest', 'repository_blobs.digest')
+    .select(['repositories.name', 'blobs.digest', 'blobs.size'])
+    .where((where) => isAfter(where, 'repository_blobs', start))
+    .where('repository_blobs.asked_at', '<', before)
+    .where(isPushedName)
+    .where((where) => where.not(where.exists(referencesTo(where))))
+  if (end !== undefined) query = query.where((where) => isUpTo(where, 'repository_blobs', end))
+  const found = await query.execute()
+  return {
+    rows,
+    found: found.map(({ name, digest, size }) => ({
+      repository: name as RepositoryName,
+      digest: digest as Digest,
+      size,
+    })),
+    ...(end && { next: formatKey(end) }),
+  }
+}
+
+/** @returns the last row of a part; undefined when the table ends within it. */
+async function endOfPart(
+  db: Executor,
+  table: 'repository_blobs' | 'manifests',
+  start: RowKey,
+  rows: number,
+): Promise<RowKey | undefined> {
+  return await db
+    .selectFrom(table)
+    .select(['repository_id as repositoryId', 'digest'])
+    .where((where) => isAfter(where, table, start))
+    .orderBy('repository_id')
+    .orderBy('digest')
+    .limit(1)
+    .offset(rows - 1)
+    .executeTakeFirst()
+}
+
+type KeyedTable = 'repository_blobs' | 'manifests'
+
+function isAfter<T extends keyof Schema>(
+  _where: ExpressionBuilder<Schema, T>,
+  table: KeyedTable,
+  { repositoryId, digest }: RowKey,
+) {
+  return sql<boolean>`(${sql.ref(`${table}.repository_id`)}, ${sql.ref(`${table}.digest`)}) > (${repositoryId}, ${digest})`
+}
+
+function isUpTo<T extends keyof Schema>(
+  _where: ExpressionBuilder<Schema, T>,
+  table: KeyedTable,
+  { repositoryId, digest }: RowKey,
+) {
+  return sql<boolean>`(${sql.ref(`${table}.repository_id`)}, ${sql.ref(`${table}.digest`)}) <= (${repositoryId}, ${digest})`
+}
+
+/** No digest holds a space. */
+function formatKey({ repositoryId, digest }: RowKey): string {
+  return `${repositoryId} ${digest}`
+}
+
+function parseKey(text: string): RowKey {
+  const [id, digest = ''] = text.split(' ')
+  return { repositoryId: Number(id), digest }
+}
+
+export async function unlinkUnneededBlobs(
+  db: Transaction<Schema>,
+  blobs: readonly Pick<RepositoryBlob, 'repository' | 'digest'>[],
+  before: number,
+): Promise<number> {
+  let unlinked = 0
+  for (const [repository, own] of Map.groupBy(blobs, (blob) => blob.repository)) {
+    const repositoryId = await findRepositoryId(db, repository)
+    if (repositoryId === undefined) continue
+    const { numDeletedRows } = await db
+      .deleteFrom('repository_blobs')
+      .where('repository_id', '=', repositoryId)
+      .where(
+        'digest',
+        'in',
+        own.map(({ digest }) => digest),
+      )
+      .where('asked_at', '<', before)
+      .where((where) => where.not(where.exists(referencesTo(where))))
+      .executeTakeFirst()
+    unlinked += Number(numDeletedRows)
+  }
+  return unlinked
+}
+
+export async function scanNobodys(
+  db: Executor,
+  { rows, after = '' }: Scan,
+): Promise<Scanned<BlobRecord>> {
+  const end = await db
+    .selectFrom('blobs')
+    .select('digest')
+    .where('digest', '>', after)
+    .orderBy('digest')
+    .limit(1)
+    .offset(rows - 1)
+    .executeTakeFirst()
+  let query = db
+    .selectFrom('blobs')
+    .select(['digest', 'size'])
+    .where('digest', '>', after)
+    .where(isNobodys)
+  if (end !== undefined) query = query.where('digest', '<=', end.digest)
+  const found = await query.execute()
+  return {
+    rows,
+    found: found.map(({ digest, size }) => ({ digest: digest as Digest, size })),
+    ...(end && { next: end.digest }),
+  }
+}
+
+export async function knownContent(db: Executor, digests: readonly Digest[]): Promise<Set<Digest>> {
+  const known = new Set<Digest>()
+  for (const batch of batches(digests)) {
+    const rows = await db
+      .selectFrom('blobs')
+      .select('digest')
+      .where('digest', 'in', batch)
+      .execute()
+    for (const { digest } of rows) known.add(digest as Digest)
+  }
+  return known
+}
