@@ -14,7 +14,7 @@ import type {
   StoredBlob,
 } from '../../registry/ports/blob-store.ts'
 import type { BlobRecord } from '../../registry/ports/records.ts'
-import { renameDurably, syncDirectory, writeFileDurably } from './durable.ts'
+import { renameDurably, syncDirectory, writeFileDurably } from '../../lib/durable.ts'
 import type { DataLayout } from './layout.ts'
 import { listStoredBlobs } from './list-blobs.ts'
 import { type ReadBuffers, readRange } from './read-buffers.ts'

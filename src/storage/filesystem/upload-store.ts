@@ -14,7 +14,7 @@ import type {
   UploadReader,
   UploadStore,
 } from '../../registry/ports/upload-store.ts'
-import { renameDurably, syncDirectory } from './durable.ts'
+import { renameDurably, syncDirectory } from '../../lib/durable.ts'
 import { isMissing, translated } from './file-error.ts'
 import type { DataLayout } from './layout.ts'
 import { type ReadBuffers, readRange } from './read-buffers.ts'
