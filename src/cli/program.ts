@@ -12,6 +12,7 @@ import { gcCommand } from './gc.ts'
 import type { Host } from './host.ts'
 import { inspectCommand } from './inspect.ts'
 import { lsCommand } from './ls.ts'
+import { nodeConfigCommand } from './node-config.ts'
 import { policyCommand } from './policy.ts'
 import { serve, type StartApp } from './serve.ts'
 import { addSettingOptions, readFlags } from './setting-options.ts'
@@ -67,6 +68,7 @@ function makeProgram(host: Host, startApp: StartApp): Command {
     upstreamsCommand(),
     gcCommand(host),
     policyCommand(host),
+    nodeConfigCommand(host),
   ]
   for (const command of commands) {
     program.addCommand(command.copyInheritedSettings(program))

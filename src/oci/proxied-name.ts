@@ -42,10 +42,15 @@ export function parseProxiedRepository(host: string, repository: string): Proxie
 
 /** @throws OciError NAME_INVALID for a host whose name reads as another one's with a port. */
 export function formatProxiedName({ host, repository }: ProxiedRepository): RepositoryName {
+  return `${formatProxiedHost(host)}/${repository}` as RepositoryName
+}
+
+/** `f/docker.io`: what all repositories of a registry begin with. @throws OciError, as above. */
+export function formatProxiedHost(host: RegistryHost): string {
   if (/_\d{1,5}$/.test(host)) {
     throw invalid(`a registry cannot be called ${host} here: "_" and a number stand for a port`)
   }
-  return `${proxiedSegment}/${host.replace(/:(\d+)$/, '_$1')}/${repository}` as RepositoryName
+  return `${proxiedSegment}/${host.replace(/:(\d+)$/, '_$1')}`
 }
 
 function invalid(message: string): OciError {

@@ -32,4 +32,10 @@ export const commandsLimits = {
   warmBlobsRememberedMax: 100_000,
   /** Bars on a terminal, which may have few lines. */
   progressLinesMax: 10,
+  /** `trow node-config`: links on the way to a file of the node. */
+  nodeLinksMax: 40,
+  /** containerd's own file with all that it imports. */
+  nodeConfigFilesMax: 100,
+  /** How long containerd waits for a connection to a Trow that may be away, before it goes on. */
+  nodeDialSeconds: 2,
 } as const
