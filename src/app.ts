@@ -118,6 +118,7 @@ async function serve(foundation: Foundation): Promise<Served> {
     cacheMaxBytes: () => eviction.maxBytes,
     evicted: () => eviction.totals,
   })
+  metrics.showCollection({ collected: () => collector.totals })
   metrics.showUpstreams({
     upstreamStates: () =>
       upstreams.states().map((state) => ({ ...state, host: counts.labelOf(state.host) })),

@@ -129,6 +129,8 @@ describe('documents', () => {
       cacheMaxBytes: () => undefined,
       evicted: () => ({ manifests: 0, bytes: 0 }),
     })
+    const nothing = { passes: 0, failures: 0, blobs: 0, bytes: 0 }
+    metrics.showCollection({ collected: () => nothing })
     metrics.showUpstreams({ upstreamStates: () => [], upstreamCounts: () => [] })
     const text = await metrics.render()
     const served = [...text.matchAll(/^# TYPE (trow_\w+) (\w+)$/gm)].map(

@@ -76,6 +76,12 @@ export interface UploadsTable {
   updated_at: number
 }
 
+/** Content that is known no more, whose bytes may still be there. */
+export interface RemovalsTable {
+  digest: string
+  size: number
+}
+
 export interface Schema {
   repositories: RepositoriesTable
   blobs: BlobsTable
@@ -84,6 +90,7 @@ export interface Schema {
   manifest_references: ManifestReferencesTable
   tags: TagsTable
   uploads: UploadsTable
+  removals: RemovalsTable
 }
 
 export type UploadRow = Selectable<UploadsTable>

@@ -207,6 +207,16 @@ export class SqlMetadataStore implements MetadataStore {
       .execute((transaction) => eviction.forgetContent(transaction, digests))
   }
 
+  listRemovals(limit: number): Promise<BlobRecord[]> {
+    return eviction.listRemovals(this.#databases.reads, limit)
+  }
+
+  endRemovals(digests: readonly Digest[]): Promise<void> {
+    return this.#databases.writes
+      .transaction()
+      .execute((transaction) => eviction.endRemovals(transaction, digests))
+  }
+
   async promiseBlob(
     repository: RepositoryName,
     digest: Digest,

@@ -37,7 +37,7 @@ export class Blobs {
     if (record === undefined) throw unknown(repository, digest)
     const stored = await this.#blobs.statBlob(digest)
     if (stored?.size === record.size) return record
-    throw lost(context, repository, record, stored?.size)
+    throw await this.#lost(context, repository, record, stored?.size)
   }
 
   /** The caller disposes of the reader. @throws OciError BLOB_UNKNOWN */
@@ -51,7 +51,7 @@ export class Blobs {
     const reader = await this.#blobs.openBlob(digest)
     if (reader?.size === record.size) return reader
     await reader?.[Symbol.asyncDispose]()
-    throw lost(context, repository, record, reader?.size)
+    throw await this.#lost(context, repository, record, reader?.size)
   }
 
   /**
@@ -74,6 +74,26 @@ export class Blobs {
     }
     context.log.info({ repository, digest }, 'blob deleted')
   }
+
+  async #lost(
+    context: RequestContext,
+    repository: RepositoryName,
+    record: BlobRecord,
+    size: number | undefined,
+  ): Promise<OciError> {
+    const { digest } = record
+    // It was deleted meanwhile.
+    if ((await this.#metadata.findBlob(repository, digest)) === undefined) {
+      return unknown(repository, digest)
+    }
+    const found = size === undefined ? 'nothing' : `${size} bytes`
+    context.log.error(
+      { repository, digest, expected: record.size, found: size ?? null },
+      `the bytes of a blob are damaged: expected ${record.size} bytes, found ${found}; ` +
+        'push the image again to repair it',
+    )
+    return unknown(repository, digest)
+  }
 }
 
 function unknown(repository: RepositoryName, digest: Digest): OciError {
@@ -81,19 +101,4 @@ function unknown(repository: RepositoryName, digest: Digest): OciError {
     message: `blob unknown to repository ${repository}`,
     detail: { digest },
   })
-}
-
-function lost(
-  context: RequestContext,
-  repository: RepositoryName,
-  record: BlobRecord,
-  size: number | undefined,
-): OciError {
-  const found = size === undefined ? 'nothing' : `${size} bytes`
-  context.log.error(
-    { repository, digest: record.digest, expected: record.size, found: size ?? null },
-    `the bytes of a blob are damaged: expected ${record.size} bytes, found ${found}; ` +
-      'push the image again to repair it',
-  )
-  return unknown(repository, record.digest)
 }

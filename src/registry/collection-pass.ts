@@ -79,8 +79,7 @@ export class CollectionPass {
 
   async #removeNobodys(): Promise<void> {
     const { metadata } = this.#parts
-    // What could not be removed before.
-    await this.#remove([])
+    if (!this.#options.dryRun) await this.#step(() => this.#resumeRemovals())
     await this.#scan(
       'blobs',
       (scan) => metadata.scanNobodys(scan),
@@ -88,16 +87,25 @@ export class CollectionPass {
     )
   }
 
+  /** What could not be removed before. */
+  async #resumeRemovals(): Promise<void> {
+    await this.#counting(() => this.#parts.removal.resume(this.#bounds.rowsPerStep))
+  }
+
   async #remove(nobodys: readonly BlobRecord[]): Promise<void> {
-    const { removal } = this.#parts
     if (this.#options.dryRun) {
       this.#counts.blobs += nobodys.length
       this.#counts.bytes += nobodys.reduce((total, { size }) => total + size, 0)
       return
     }
+    await this.#counting(() => this.#parts.removal.removeContent(nobodys))
+  }
+
+  async #counting(remove: () => Promise<unknown>): Promise<void> {
+    const { removal } = this.#parts
     const before = removal.totals
     try {
-      await removal.removeContent(nobodys)
+      await remove()
     } finally {
       this.#counts.blobs += removal.totals.blobs - before.blobs
       this.#counts.bytes += removal.totals.bytes - before.bytes

@@ -1,7 +1,7 @@
 /**
  * Removing content that nobody has: its row first, its bytes after. What cannot be removed now,
- * because somebody is storing the same or the disk fails, is tried again at the next removal; a
- * crash in between leaves bytes that nothing refers to, which cost space and nothing else.
+ * because somebody is storing the same or the disk fails, is tried again at the next removal; what a
+ * crash leaves behind in between, the database remembers.
  */
 import type { Digest } from '../oci/digest.ts'
 import type { ContentLocks } from './content-locks.ts'
@@ -53,6 +53,12 @@ export class ContentRemoval {
     return removed
   }
 
+  /** Removes what the last run of the program did not come to, at most `limit` of it at a time. */
+  async resume(limit: number): Promise<void> {
+    const left = await this.#parts.metadata.listRemovals(limit)
+    await this.removeContent(left.filter(({ digest }) => !this.#waiting.has(digest)))
+  }
+
   async #remove(digests: readonly Digest[]): Promise<number> {
     const { metadata, blobs } = this.#parts
     const nobodys = new Set(await metadata.forgetContent(digests))
@@ -66,6 +72,7 @@ export class ContentRemoval {
       this.#waiting.delete(digest)
     })
     const failed = (await Promise.allSettled(deletions)).find(({ status }) => status === 'rejected')
+    await metadata.endRemovals(digests.filter((digest) => !this.#waiting.has(digest)))
     if (failed?.status === 'rejected') throw failed.reason
     return removed
   }

@@ -1,6 +1,7 @@
 /** The metrics of `/metrics` (docs/operations.md lists them). No label holds what a client chose. */
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from '@prometheus-io/client'
 import { type CacheSource, registerCacheMetrics } from './cache-metrics.ts'
+import { type CollectionSource, registerCollectionMetrics } from './collection-metrics.ts'
 import { type ContentSource, registerContentGauges } from './content-metrics.ts'
 import { registerReloadGauges, type ReloadSource } from './reload-metrics.ts'
 import {
@@ -100,6 +101,10 @@ export class Metrics {
   showUpstreams(source: UpstreamSource): void {
     registerUpstreamGauges([this.#registry], source)
     registerPullCounters([this.#registry], source)
+  }
+
+  showCollection(source: CollectionSource): void {
+    registerCollectionMetrics([this.#registry], source)
   }
 
   /** Labels have to be words of ours; a caller may have put anything into its review. */

@@ -187,6 +187,24 @@ function nobodys(check: Check): void {
     assert.deepEqual(await all(), [blob('m')])
   })
 
+  check('remembers whose bytes are to be removed until that is done', async (m) => {
+    for (const text of ['x', 'y', 'z']) await m.putBlob(repository, blob(text))
+    for (const text of ['x', 'y']) await m.deleteBlob(repository, digest(text))
+    assert.deepEqual(await m.listRemovals(10), [])
+    await m.forgetContent(['x', 'y', 'z', 'nothing'].map(digest))
+    const expected = [blob('x'), blob('y')].toSorted((a, b) => (a.digest < b.digest ? -1 : 1))
+    assert.deepEqual(await m.listRemovals(10), expected)
+    assert.equal((await m.listRemovals(1)).length, 1)
+    // Somebody pushes it again: whoever removes bytes asks again, and is told so.
+    await m.putBlob(repository, blob('x'))
+    assert.deepEqual(await m.forgetContent([digest('x'), digest('y')]), [digest('y')])
+    await m.endRemovals([digest('x'), digest('y')])
+    assert.deepEqual(await m.listRemovals(10), [])
+    await m.deleteBlob(repository, digest('x'))
+    await m.forgetContent([digest('x')])
+    assert.deepEqual(await m.listRemovals(10), [blob('x')])
+  })
+
   check('knows content whoever has it, nobody too', async (m) => {
     for (const text of ['x', 'y']) await m.putBlob(repository, blob(text))
     await m.deleteBlob(repository, digest('y'))

@@ -13,6 +13,8 @@ export interface SceneOptions {
   /** Without it everybody may do everything. */
   readonly login?: Login
   readonly anonymousPull?: boolean
+  /** Text of the configuration file. */
+  readonly config?: string
 }
 
 export interface Scene extends AsyncDisposable {
@@ -31,7 +33,7 @@ export type Login = NonNullable<Registry['auth']>
 export const alice: Login = { username: 'alice', password: 'p@ss: "word"/%41$HOME' }
 
 export async function openScene(options: SceneOptions = {}): Promise<Scene> {
-  const { isSecure = false, login, anonymousPull = false } = options
+  const { isSecure = false, login, anonymousPull = false, config } = options
   await using resources = new AsyncDisposableStack()
   const { path: directory } = resources.use(await temporaryDirectory())
   const tls = isSecure ? issueCertificate(['127.0.0.1', 'localhost']) : undefined
@@ -39,7 +41,12 @@ export async function openScene(options: SceneOptions = {}): Promise<Scene> {
   if (tls) await writeFile(ca, tls.ca)
   const user = login && { name: login.username, password: login.password }
   const registry = resources.use(
-    await startRegistry({ anonymousPull, ...(tls && { tls }), ...(user && { user }) }),
+    await startRegistry({
+      anonymousPull,
+      ...(tls && { tls }),
+      ...(user && { user }),
+      ...(config !== undefined && { config }),
+    }),
   )
   const stranger = async (): Promise<Registry> => ({
     registry: registry.host,

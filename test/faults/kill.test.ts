@@ -1,6 +1,7 @@
 // A server that is killed again and again, at any moment, while clients push in every way, move tags,
-// delete and pull through it. What it acknowledged is there afterwards byte for byte, what it did not
-// answer is done or not done, nothing is visible that was not verified, and nothing is left behind.
+// delete and pull through it, and while it collects garbage. What it acknowledged is there afterwards
+// byte for byte, what it did not answer is done or not done, nothing is visible that was not verified,
+// and nothing is left behind.
 //
 // TROW_KILL_CYCLES makes it longer, TROW_KILL_SEED repeats what is asked for (not the moments).
 
@@ -41,6 +42,19 @@ async function pullUntilDeath(registry: Registry, path: string, random: Random):
   }
 }
 
+/** One pass after the other, until the server dies. */
+async function collectUntilDeath(registry: Registry): Promise<void> {
+  for (;;) {
+    try {
+      const reply = await registry.request('POST', '/api/gc')
+      assert.match(reply.body.toString(), /"report"/)
+    } catch (error) {
+      if (error instanceof assert.AssertionError) throw error
+      return
+    }
+  }
+}
+
 class StoredFiles {
   readonly #directory: string
   readonly #verified = new Set<string>()
@@ -59,6 +73,20 @@ class StoredFiles {
       assert.equal(createHash(algorithm).update(bytes).digest('hex'), entry.name)
       this.#verified.add(entry.name)
     }
+  }
+
+  /** After a pass: nobody's content has gone, row and bytes. */
+  checkCollected(): void {
+    const database = new DatabaseSync(join(this.#directory, 'metadata.db'), { readOnly: true })
+    const left = database
+      .prepare(
+        `select digest from removals union all select digest from blobs
+         where digest not in (select digest from repository_blobs)
+           and digest not in (select digest from manifests)`,
+      )
+      .all()
+    database.close()
+    assert.deepEqual(left, [])
   }
 
   /** Nothing is staged but what a session has; asked before the first request. */
@@ -102,6 +130,7 @@ test(`a registry that is killed ${cycles} times has what it acknowledged (seed $
     const running = [
       ...clients.map((client) => client.run()),
       pullUntilDeath(registry, path, new Random(seed + cycle)),
+      collectUntilDeath(registry),
     ]
     await until('requests are answered', () => count() > before + 10)
     await delay(random.below(150))
@@ -123,6 +152,8 @@ test(`a registry that is killed ${cycles} times has what it acknowledged (seed $
     cached += 1
   }
   await Promise.all(clients.map((client) => client.cancelSessions()))
+  await registry.request('POST', '/api/gc')
+  files.checkCollected()
   assert.deepEqual(await readdir(join(registry.dataDirectory, 'uploads')), [])
   assert.deepEqual(
     registry.logs().filter(({ level }) => level === 'error'),

@@ -82,6 +82,7 @@ export function randomManifest(random: Random, around: Surroundings): ManifestPu
       manifest: {
         ...described,
         ...content,
+        references: [...content.blobs, ...content.manifests],
         mediaType,
         ...(artifactType !== undefined && { artifactType }),
       },

@@ -4,6 +4,10 @@
 
 import type { Digest } from '../../src/oci/digest.ts'
 import type { OciErrorCode } from '../../src/oci/errors.ts'
+import { graceSeconds, renewalSeconds } from './registry-under-test.ts'
+
+const graceMs = graceSeconds * 1000
+const renewalMs = renewalSeconds * 1000
 
 /** Thrown where the registry answers an error. */
 export class Refusal extends Error {
@@ -22,6 +26,8 @@ export interface ModelManifest {
   readonly mediaType: string
   readonly blobs: readonly Digest[]
   readonly manifests: readonly Digest[]
+  /** All that it names: those, and layers that need not be here. */
+  readonly references: readonly Digest[]
   readonly subject?: Digest
   readonly artifactType?: string
   readonly annotations?: Record<string, string>
@@ -29,6 +35,8 @@ export interface ModelManifest {
 
 interface ModelRepository {
   readonly blobs: Set<Digest>
+  /** When each blob was last put here, or somebody was told that it is here. */
+  readonly askedAt: Map<Digest, number>
   readonly manifests: Map<Digest, ModelManifest>
   readonly tags: Map<string, Digest>
 }
@@ -44,28 +52,64 @@ export interface ModelUpload {
 
 export class Model {
   readonly repositories = new Map<string, ModelRepository>()
-  /** Everything that was ever acknowledged: nothing is collected here. */
+  /** Everything that was acknowledged and not collected since. */
   readonly content = new Map<Digest, Buffer>()
   readonly uploads = new Map<string, ModelUpload>()
 
   #repository(name: string): ModelRepository {
     const known = this.repositories.get(name)
     if (known !== undefined) return known
-    const repository = { blobs: new Set<Digest>(), manifests: new Map(), tags: new Map() }
+    const repository = {
+      blobs: new Set<Digest>(),
+      askedAt: new Map<Digest, number>(),
+      manifests: new Map<Digest, ModelManifest>(),
+      tags: new Map<string, Digest>(),
+    }
     this.repositories.set(name, repository)
     return repository
   }
 
-  putBlob(name: string, digest: Digest, bytes: Buffer): void {
+  putBlob(name: string, digest: Digest, bytes: Buffer, now: number): void {
     this.content.set(digest, bytes)
-    this.#repository(name).blobs.add(digest)
+    this.#has(name, digest, now)
+  }
+
+  #has(name: string, digest: Digest, now: number): void {
+    const repository = this.#repository(name)
+    repository.blobs.add(digest)
+    repository.askedAt.set(digest, now)
+  }
+
+  /** Somebody is told that it is there, which is noted only if it was not lately. */
+  promiseBlob(name: string, digest: Digest, now: number): Buffer {
+    const bytes = this.getBlob(name, digest)
+    const { askedAt } = this.#repository(name)
+    if ((askedAt.get(digest) ?? 0) < now - renewalMs) askedAt.set(digest, now)
+    return bytes
+  }
+
+  /** What no manifest of its repository needs goes after the grace, what nobody has at once. */
+  collect(now: number): void {
+    for (const { blobs, askedAt, manifests } of this.repositories.values()) {
+      const needed = new Set([...manifests.values()].flatMap((manifest) => manifest.references))
+      for (const digest of blobs) {
+        const isOld = (askedAt.get(digest) ?? 0) < now - graceMs - renewalMs
+        if (isOld && !needed.has(digest)) blobs.delete(digest)
+      }
+    }
+    const held = [...this.repositories.values()].flatMap(({ blobs, manifests }) => [
+      ...blobs,
+      ...manifests.keys(),
+    ])
+    for (const digest of this.content.keys())
+      if (!held.includes(digest)) this.content.delete(digest)
   }
 
   /** @returns whether it was mounted. */
-  mountBlob(name: string, digest: Digest, from: string | undefined): boolean {
+  mountBlob(name: string, digest: Digest, from: string | undefined, now: number): boolean {
     const sources = from === undefined ? [...this.repositories.keys()] : [from]
     const has = sources.some((source) => this.repositories.get(source)?.blobs.has(digest))
-    if (has) this.#repository(name).blobs.add(digest)
+    if (has) this.#has(name, digest, now)
     return has
   }
 

@@ -6,6 +6,7 @@ import { openSqlite } from '../../src/metadata/sqlite.ts'
 import { SqlMetadataStore } from '../../src/metadata/sql-metadata-store.ts'
 import { BlobPromises } from '../../src/registry/blob-promises.ts'
 import { Blobs } from '../../src/registry/blobs.ts'
+import { Collector } from '../../src/registry/collector.ts'
 import { ContentLocks } from '../../src/registry/content-locks.ts'
 import { Listings } from '../../src/registry/listings.ts'
 import { Manifests } from '../../src/registry/manifests.ts'
@@ -13,6 +14,7 @@ import { Mounts } from '../../src/registry/mounts.ts'
 import type { BlobStore } from '../../src/registry/ports/blob-store.ts'
 import type { MetadataStore } from '../../src/registry/ports/metadata-store.ts'
 import type { UploadStore } from '../../src/registry/ports/upload-store.ts'
+import { ContentRemoval } from '../../src/registry/remove-content.ts'
 import { Uploads } from '../../src/registry/uploads.ts'
 import { FilesystemBlobStore } from '../../src/storage/filesystem/blob-store.ts'
 import { DataLayout } from '../../src/storage/filesystem/layout.ts'
@@ -20,10 +22,16 @@ import { ReadBuffers } from '../../src/storage/filesystem/read-buffers.ts'
 import { FilesystemUploadStore } from '../../src/storage/filesystem/upload-store.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { Faults, FaultyBlobStore, FaultyUploadStore } from '../support/faulty-stores.ts'
+import { silentLog } from '../support/request-context.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
 
 /** Small, so that little content crosses many of them. */
 export const bufferBytes = 1_024
+
+/** Of the collector: small, so that a pass has many parts. */
+const collectorBounds = { rowsPerStep: 3, perWriteMax: 2, pauseShare: 0 }
+export const graceSeconds = 60
+export const renewalSeconds = 10
 
 export interface RegistryUnderTest extends AsyncDisposable {
   readonly metadata: MetadataStore
@@ -35,6 +43,8 @@ export interface RegistryUnderTest extends AsyncDisposable {
   readonly mounts: Mounts
   readonly manifests: Manifests
   readonly listings: Listings
+  readonly promises: BlobPromises
+  readonly collector: Collector
   readonly faults: Faults
   /** Names of what is staged. */
   listStaged(): Promise<string[]>
@@ -53,9 +63,15 @@ export async function startRegistry(root: string, clock: FakeClock): Promise<Reg
   const uploadStore = new FaultyUploadStore(staging, faults)
   const locks = new ContentLocks()
   const stores = { metadata, blobs, uploads: uploadStore, locks, clock }
-  const promises = new BlobPromises(stores, { graceSeconds: 60, renewalSecondsMax: 10 })
+  const promises = new BlobPromises(stores, { graceSeconds, renewalSecondsMax: renewalSeconds })
   const uploads = new Uploads(stores, { digestersMax: 2 })
   await uploads.removeLeftovers()
+  const removal = new ContentRemoval(stores, { atOnceMax: 2 })
+  const collector = new Collector(
+    { ...stores, uploads, promises, removal, monotonicClock: clock, log: silentLog },
+    collectorBounds,
+    { graceSeconds, uploadIdleSeconds: graceSeconds },
+  )
   return {
     metadata,
     blobStore: blobs,
@@ -63,6 +79,8 @@ export async function startRegistry(root: string, clock: FakeClock): Promise<Reg
     locks,
     faults,
     uploads,
+    promises,
+    collector,
     blobs: new Blobs({ ...stores, promises }),
     mounts: new Mounts(stores, { candidatesMax: 10 }),
     manifests: new Manifests(stores, {

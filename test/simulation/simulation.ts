@@ -3,7 +3,6 @@
 
 import assert from 'node:assert/strict'
 import { type Digest, digestOf } from '../../src/oci/digest.ts'
-import { OciError } from '../../src/oci/errors.ts'
 import { parseReference } from '../../src/oci/reference.ts'
 import { parseRepositoryName, type RepositoryName } from '../../src/oci/repository-name.ts'
 import { parseTag } from '../../src/oci/tag.ts'
@@ -11,12 +10,18 @@ import type { ByteRange } from '../../src/registry/ports/blob-store.ts'
 import type { Chunk } from '../../src/registry/upload-session.ts'
 import { collect, inPieces } from '../support/bytes.ts'
 import { FakeClock } from '../support/fake-clock.ts'
-import { type FiredFault, InjectedFault } from '../support/faulty-stores.ts'
+import type { FiredFault } from '../support/faulty-stores.ts'
 import { requestContext } from '../support/request-context.ts'
 import { blobContents, type ManifestPushContent, randomManifest } from './content.ts'
 import { Model, type ModelUpload, Refusal } from './model.ts'
+import { clientGone, describe, isInjected, outcomeOf } from './outcome.ts'
 import { Random } from './random.ts'
-import { type RegistryUnderTest, startRegistry } from './registry-under-test.ts'
+import {
+  graceSeconds,
+  type RegistryUnderTest,
+  renewalSeconds,
+  startRegistry,
+} from './registry-under-test.ts'
 
 const repositories = ['a', 'a/b', 'c'].map((name) => parseRepositoryName(name))
 const tags = ['1', 'Latest', 'latest', 'v1.0', '_x'].map((text) => parseTag(text))
@@ -24,11 +29,6 @@ const context = requestContext()
 const idleMs = 60_000
 /** How many things that are gone, or never were, are still asked for. */
 const tracesKept = 5
-
-/** What a client does that goes away in the middle of its body. */
-const clientGone = new Error('the client went away')
-
-type Outcome<T> = { readonly value: T } | { readonly error: unknown }
 
 interface Step<T> {
   readonly registry: () => Promise<T>
@@ -74,6 +74,8 @@ export class Simulation implements AsyncDisposable {
     ...times(2, () => this.#read()),
     ...times(1, () => this.#expireUploads()),
     ...times(1, () => this.#restart()),
+    ...times(2, () => this.#collect()),
+    ...times(2, () => this.#wait()),
   ]
 
   private constructor(root: string, seed: number, running: Running) {
@@ -165,7 +167,7 @@ export class Simulation implements AsyncDisposable {
       model: () => {
         if (breaks) throw clientGone
         if (bytes !== content.bytes) throw new Refusal('DIGEST_INVALID')
-        this.#model.putBlob(repository, digest, bytes)
+        this.#model.putBlob(repository, digest, bytes, this.#clock.now())
         return { digest, size: bytes.length }
       },
     })
@@ -264,7 +266,7 @@ export class Simulation implements AsyncDisposable {
         this.#model.uploads.delete(id)
         const isRight = digest === digestOf(upload.bytes, digestAlgorithmOf(digest))
         if (!isRight) throw new Refusal('DIGEST_INVALID')
-        this.#model.putBlob(repository, digest, upload.bytes)
+        this.#model.putBlob(repository, digest, upload.bytes, this.#clock.now())
         return { digest, size: upload.bytes.length }
       },
       afterFault: (fired) => {
@@ -306,7 +308,7 @@ export class Simulation implements AsyncDisposable {
         const { mounts } = this.#registry
         return (await mounts.mountBlob(context, repository, digest, source)) !== undefined
       },
-      model: () => this.#model.mountBlob(repository, digest, from),
+      model: () => this.#model.mountBlob(repository, digest, from, this.#clock.now()),
     })
   }
 
@@ -415,6 +417,41 @@ export class Simulation implements AsyncDisposable {
     this.#mayHaveLeftovers = false
   }
 
+  /** Some of the grace, or all of it. */
+  async #wait(): Promise<void> {
+    const seconds = this.#random.pick([5, 30, graceSeconds + renewalSeconds])
+    this.history.push(`wait ${seconds} s`)
+    this.#clock.advance(seconds * 1000 + 1)
+    if (this.#random.chance(2)) await this.#collect()
+  }
+
+  /** What a fault keeps it from, the next pass does. */
+  #collect(): Promise<void> {
+    const monitor = {
+      signal: new AbortController().signal,
+      progress: () => undefined,
+      tell: async () => undefined,
+    }
+    const before = this.#clock.now() - graceSeconds * 1000
+    return this.#take('collect', {
+      registry: async () => {
+        const { collector, faults } = this.#registry
+        const first = await outcomeOf(() => collector.collect({ dryRun: false }, monitor))
+        if (!('error' in first)) return
+        if (!isInjected(first.error)) throw first.error
+        if (faults.fired.some(({ operation }) => operation === 'deleteUpload')) {
+          this.#mayHaveLeftovers = true
+        }
+        faults.disarm()
+        await collector.collect({ dryRun: false }, monitor)
+      },
+      model: () => {
+        this.#model.expireUploads(before)
+        this.#model.collect(this.#clock.now())
+      },
+    })
+  }
+
   /** Reads everything there is, or could be, from both. */
   async compare(): Promise<void> {
     for (const repository of repositories) {
@@ -465,9 +502,14 @@ export class Simulation implements AsyncDisposable {
         registry: () => this.#readBlob(repository, digest),
         model: () => this.#model.getBlob(repository, digest),
       })
+      // Seldom: whoever asks keeps it from being collected.
+      if (!this.#random.chance(20)) continue
       await this.#same(`size of blob ${repository} ${digest}`, {
         registry: () => this.#registry.blobs.getBlob(context, repository, digest),
-        model: () => ({ digest, size: this.#model.getBlob(repository, digest).length }),
+        model: () => ({
+          digest,
+          size: this.#model.promiseBlob(repository, digest, this.#clock.now()).length,
+        }),
       })
     }
   }
@@ -545,25 +587,4 @@ async function listPages<T>(
     after = page.next
   } while (after !== undefined)
   return entries
-}
-
-async function outcomeOf<T>(work: () => Promise<T>): Promise<Outcome<T>> {
-  try {
-    return { value: await work() }
-  } catch (error) {
-    return { error }
-  }
-}
-
-function isInjected(error: unknown): boolean {
-  return error instanceof OciError && error.cause instanceof InjectedFault
-}
-
-/** In one word: what both sides must agree on. */
-function describe(outcome: Outcome<unknown>): string {
-  if ('value' in outcome) return 'done'
-  const { error } = outcome
-  if (error === clientGone) return 'client gone'
-  if (error instanceof OciError || error instanceof Refusal) return error.code
-  throw error
 }

@@ -1,6 +1,7 @@
 /**
  * What garbage collection goes by: when a repository last got a blob or said that it has it, and when
- * a manifest was last pulled. What is there already counts as asked for now: nobody knows better.
+ * a manifest was last pulled. What is there already counts as asked for now: nobody knows better. And
+ * which bytes are to be removed, so that a crash leaves none of them behind.
  */
 import { type Kysely, sql } from 'kysely'
 
@@ -13,4 +14,9 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`update repository_blobs set asked_at = ${now}`.execute(db)
   await db.schema.alterTable('manifests').addColumn('pulled_at', 'bigint').execute()
   await sql`update manifests set pulled_at = ${now}`.execute(db)
+  await db.schema
+    .createTable('removals')
+    .addColumn('digest', 'text', (column) => column.primaryKey())
+    .addColumn('size', 'bigint', (column) => column.notNull())
+    .execute()
 }

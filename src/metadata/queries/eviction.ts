@@ -13,7 +13,7 @@ import type {
 import type { BlobRecord } from '../../registry/ports/records.ts'
 import type { Schema } from '../schema.ts'
 import { batches, holders, holdersOf, referencesOf, referencesTo } from './cache.ts'
-import { findRepositoryId } from './repositories.ts'
+import { type Executor, findRepositoryId } from './repositories.ts'
 
 /** One transaction ends after this many, so that others need not wait: an image has a dozen. */
 const referencesPerTransaction = 10_000
@@ -113,6 +113,13 @@ export async function forgetContent(
 ): Promise<Digest[]> {
   const left = new Set<string>()
   for (const batch of batches(digests)) {
+    const nobodys = db.selectFrom('blobs').select(['digest', 'size']).where(isNobodys)
+    await db
+      .insertInto('removals')
+      .columns(['digest', 'size'])
+      .expression(nobodys.where('digest', 'in', batch))
+      .onConflict((conflict) => conflict.column('digest').doNothing())
+      .execute()
     await db.deleteFrom('blobs').where('digest', 'in', batch).where(isNobodys).execute()
     const rows = await db
       .selectFrom('blobs')
@@ -122,6 +129,25 @@ export async function forgetContent(
     for (const { digest } of rows) left.add(digest)
   }
   return digests.filter((digest) => !left.has(digest))
+}
+
+export async function listRemovals(db: Executor, limit: number): Promise<BlobRecord[]> {
+  const rows = await db
+    .selectFrom('removals')
+    .select(['digest', 'size'])
+    .orderBy('digest')
+    .limit(limit)
+    .execute()
+  return rows.map(({ digest, size }) => ({ digest: digest as Digest, size }))
+}
+
+export async function endRemovals(
+  db: Transaction<Schema>,
+  digests: readonly Digest[],
+): Promise<void> {
+  for (const batch of batches(digests)) {
+    await db.deleteFrom('removals').where('digest', 'in', batch).execute()
+  }
 }
 
 export function isNobodys(where: ExpressionBuilder<Schema, 'blobs'>) {

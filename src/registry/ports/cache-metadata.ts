@@ -54,8 +54,13 @@ export interface CacheMetadata {
   /** Evicts entries in their order, but for those that were used since they were listed. */
   evict(entries: readonly Evictable[], request: EvictionRequest): Promise<EvictionResult>
   /**
-   * Forgets which of this content no repository has. Whoever removes bytes asks this first.
+   * Forgets which of this content no repository has, and remembers that its bytes are to be removed.
+   * Whoever removes bytes asks this first.
    * @returns what nobody has.
    */
   forgetContent(digests: readonly Digest[]): Promise<Digest[]>
+  /** Content whose bytes are still to be removed, at most `limit` of it. */
+  listRemovals(limit: number): Promise<BlobRecord[]>
+  /** Says that these bytes are removed, or need not be. */
+  endRemovals(digests: readonly Digest[]): Promise<void>
 }
