@@ -3,7 +3,7 @@
  * what is missing is built under a name of ours beside its place, synced, and renamed.
  */
 import { randomBytes } from 'node:crypto'
-import { link, lstat, mkdir, open, rename, rm } from 'node:fs/promises'
+import { chmod, link, lstat, mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { renameDurably, syncDirectory } from '../lib/durable.ts'
 import { isAbsence } from './node-root.ts'
@@ -34,10 +34,12 @@ export async function writeStaged(path: string, text: string, owner?: FileOwner)
   const staging = stagingPath(target)
   const staged = `${staging}${path.slice(target.length)}`
   try {
-    if (staged !== staging) await mkdir(dirname(staged), { recursive: true, mode: 0o755 })
+    if (staged !== staging) await mkdir(dirname(staged), { recursive: true })
     await writeSynced(staged, text, owner)
-    for (let made = staged; made !== staging; made = dirname(made)) {
-      await syncDirectory(dirname(made))
+    for (let path = staged; path !== staging; path = dirname(path)) {
+      // Whatever the umask is: not every runtime is root.
+      await chmod(dirname(path), 0o755)
+      await syncDirectory(dirname(path))
     }
     await renameDurably(staging, target)
   } catch (error) {

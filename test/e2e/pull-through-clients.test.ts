@@ -1,7 +1,8 @@
 // Real clients pull a real image out of real registries through this one, which they name in the path
 // or are told to use as a mirror: cold, warm, and when the other registry is gone.
 
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import assert from 'node:assert/strict'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
@@ -14,6 +15,7 @@ import {
   type Registry,
 } from '../support/clients.ts'
 import { realImageLayout, type ImageLayout } from '../support/real-image.ts'
+import { runTrow } from '../support/run-command.ts'
 import { requireClient } from './client-table.ts'
 import {
   isUpstreamHere,
@@ -78,20 +80,14 @@ for (const kind of kinds) {
   })
 }
 
-/** As in docs/pull-through.md. */
+/** The file that `trow node-config` writes for them. */
 async function writeMirror({ name }: UpstreamScene, client: Registry): Promise<string> {
-  const path = join(client.directory, 'registries.conf')
-  await writeFile(
-    path,
-    `[[registry]]
-location = "${name}"
-
-[[registry.mirror]]
-location = "${client.registry}/f/${name}"
-insecure = true
-`,
-  )
-  return path
+  const root = join(client.directory, 'node')
+  const mirror = ['--mirror', `http://${client.registry}`, '--registry', name]
+  const args = ['node-config', 'install', '--runtime', 'crio', '--root', root, ...mirror]
+  const { code, stderr } = await runTrow(args)
+  assert.equal(code, 0, stderr)
+  return join(root, 'etc/containers/registries.conf.d/trow.conf')
 }
 
 type Mirrored = (image: string, client: Registry, config: string) => Promise<string>

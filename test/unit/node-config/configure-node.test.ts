@@ -1,11 +1,9 @@
 import assert from 'node:assert/strict'
 import {
   chmod,
-  lstat,
   mkdir,
   readdir,
   readFile,
-  readlink,
   rm,
   stat,
   symlink,
@@ -23,6 +21,7 @@ import { parseMirror } from '../../../src/node-config/mirror.ts'
 import { NodeRoot } from '../../../src/node-config/node-root.ts'
 import { allRegistries, type NodeSettings } from '../../../src/node-config/runtime.ts'
 import { type InstallableName, makeRuntime } from '../../../src/node-config/runtimes.ts'
+import { takeSnapshot } from '../../support/directory-snapshot.ts'
 import { directoryWith } from '../../support/directory-with.ts'
 
 const pem = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n'
@@ -34,26 +33,6 @@ function settingsFor(
 ): NodeSettings {
   const mirrors = [parseMirror(url, {})] as const
   return { mirrors, registries: [allRegistries], isFallingBack: true, ...more }
-}
-
-/** Everything below a directory: kinds, modes, times, contents and targets of links. */
-async function snapshot(directory: string): Promise<Record<string, unknown>> {
-  const seen: Record<string, unknown> = {}
-  const names = await readdir(directory, { recursive: true })
-  for (const name of names.sort()) {
-    const path = join(directory, name)
-    const { mode, uid, gid, mtimeMs } = await lstat(path)
-    const isLink = (mode & 0o170000) === 0o120000
-    const isFile = (mode & 0o170000) === 0o100000
-    seen[name] = {
-      mode,
-      uid,
-      gid,
-      ...(isLink && { target: await readlink(path) }),
-      ...(isFile && { mtimeMs, bytes: (await readFile(path)).toString('hex') }),
-    }
-  }
-  return seen
 }
 
 /** A node with a runtime, and what can be done with it. */
@@ -68,7 +47,7 @@ async function makeNode(t: TestContext, name: InstallableName, files: Record<str
     install: (settings = settingsFor()) => installOnNode(runtime, settings, node),
     status: (settings = settingsFor()) => inspectNode(runtime, settings, node),
     uninstall: () => uninstallFromNode(runtime, node),
-    snapshot: () => snapshot(directory),
+    snapshot: () => takeSnapshot(directory),
   }
 }
 
