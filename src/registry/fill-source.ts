@@ -9,6 +9,8 @@ export interface FillSource {
   readonly repository: RepositoryName
   readonly host: string
   readonly digest: Digest
+  /** `Upstream.flightOf` */
+  readonly flight: string
   /** Begins a transfer at a byte. */
   open(offset: number, signal: AbortSignal): Promise<UpstreamBlob>
 }

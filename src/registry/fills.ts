@@ -101,9 +101,10 @@ export class Fills implements AsyncDisposable {
   async open(source: FillSource): Promise<OpenedFill> {
     const key = `${source.repository}@${source.digest}`
     const known = this.#running.get(key)
-    const joined = known !== undefined || this.#starting.has(key)
+    const flight = `${key} ${source.flight}`
+    const joined = known !== undefined || this.#starting.has(flight)
     const start = () => this.#track(this.#start(key, source))
-    const running = known ?? (await this.#starting.run(key, start))
+    const running = known ?? (await this.#starting.run(flight, start))
     return { reader: running.fill.openReader(), joined, ended: running.ended }
   }
 
@@ -124,6 +125,12 @@ export class Fills implements AsyncDisposable {
   async #start(key: string, source: FillSource): Promise<Running> {
     const { signal } = this.#stop
     const blob = await source.open(0, signal)
+    // Of a question that had to go its own way.
+    const begun = this.#running.get(key)
+    if (begun !== undefined) {
+      await blob[Symbol.asyncDispose]()
+      return begun
+    }
     const { size } = blob
     if (size === undefined) {
       await blob[Symbol.asyncDispose]()

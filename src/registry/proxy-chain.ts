@@ -28,14 +28,32 @@ export function isLoop(
   name: string,
   { hopsMax, entriesMax }: ChainBounds,
 ): boolean {
-  const hops = via.filter((entry) => / trow-[0-9a-f]{16}$/.test(entry)).length
+  const hops = hopsOf(via).length
   return via.includes(entryOf(name)) || hops > hopsMax || via.length > entriesMax
+}
+
+/**
+ * Which questions may wait for one another's answer, if what is asked may come back: those with the
+ * same text. Two registries that each wait for the other one's question would both run into their
+ * time-outs, unseen, as no question of theirs comes round. So one may wait for anybody's only when
+ * the names on its way, our own at the end, are in ascending order; every circle has a step down, and
+ * a question that has taken it goes its own way from there on until it is back where it was.
+ */
+export function flightOf(via: readonly string[], name: string): string {
+  const names = [...hopsOf(via), entryOf(name)]
+  const isAscending = names.every((hop, index) => index === 0 || (names[index - 1] ?? '') < hop)
+  return isAscending ? '' : via.join()
 }
 
 /** How to end a loop; follows what says that there is one. */
 export const loopAdvice =
   'see to it that the endpoints in registry_proxies.registries of no Trow on the way lead back to ' +
   'one that the request came through, and give each of them all its names (--hostname)'
+
+/** Registries like this one. */
+function hopsOf(via: readonly string[]): string[] {
+  return via.filter((entry) => / trow-[0-9a-f]{16}$/.test(entry))
+}
 
 function entryOf(name: string): string {
   return `1.1 ${name}`

@@ -120,7 +120,8 @@ export class PullThrough {
     if (cached !== undefined && this.#isFresh(repository, reference)) {
       return { manifest: cached, status: 'HIT' }
     }
-    const key = `${repository} ${reference}`
+    const flight = this.#parts.upstream.flightOf(target, context.via)
+    const key = `${repository} ${reference} ${flight}`
     const joined = this.#pulls.has(key)
     try {
       const pulled = await this.#pulls.run(key, () =>
@@ -171,6 +172,7 @@ export class PullThrough {
       repository: cachedName(target),
       host: target.host,
       digest,
+      flight: this.#parts.upstream.flightOf(target, via),
       open: (offset, signal) =>
         this.#parts.upstream.getBlob(target, digest, offset, { signal, via }),
     }

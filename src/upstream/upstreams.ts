@@ -17,6 +17,7 @@ import type {
   UpstreamManifest,
   UpstreamRepository,
 } from '../registry/ports/upstream.ts'
+import { flightOf } from '../registry/proxy-chain.ts'
 import type { PullCounts } from '../registry/pull-counts.ts'
 import type { UpstreamState } from '../registry/upstream-state.ts'
 import { notAsked, unlisted } from './address-guard.ts'
@@ -37,11 +38,13 @@ export class Upstreams implements Upstream, AsyncDisposable {
   #settings: UpstreamSettings
   readonly #clients: UpstreamClients
   readonly #counts: PullCounts | undefined
+  readonly #proxyName: string
 
   constructor(settings: UpstreamSettings, parts: UpstreamParts) {
     this.#settings = canonicalSettings(settings)
     this.#clients = new UpstreamClients(this.#settings.registries, parts)
     this.#counts = parts.counts
+    this.#proxyName = parts.proxyName
     this.#nameHosts()
   }
 
@@ -65,6 +68,12 @@ export class Upstreams implements Upstream, AsyncDisposable {
   /** Of those, and of all that the configuration names. */
   allStates(): UpstreamState[] {
     return this.#clients.allStates
+  }
+
+  /** Only what is asked elsewhere than at the registry itself can come back here. */
+  flightOf(target: UpstreamRepository, via: readonly string[]): string {
+    const { endpoints = [] } = chooseEntry(this.#settings, target)?.entry ?? {}
+    return endpoints.length === 0 ? '' : flightOf(via, this.#proxyName)
   }
 
   async getManifest(

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { FakeUpstream } from '../support/fake-upstream.ts'
-import { imageFixture } from '../support/image-fixture.ts'
+import { imageFixture, sha256Digest } from '../support/image-fixture.ts'
 import { configure, messageOf, pathOf, proxyConfig } from '../support/pull-through.ts'
 import { assertError } from '../support/push-steps.ts'
 import { type Registry, startRegistry } from '../support/start-registry.ts'
@@ -15,6 +15,8 @@ const image = imageFixture({ layers: 1, layerBytes: 10_000 })
 const [layer = image.root] = image.blobs
 const hub = 'docker.io'
 const secondsMax = 1
+/** Half of what one that waits for another one's answer would take. */
+const secondsOfAllMax = 5
 
 /** Registries of which each one asks the next one for what is on Docker Hub. */
 async function startRing(count: number): Promise<{ registries: Registry[] } & AsyncDisposable> {
@@ -73,6 +75,30 @@ describe('31. registries that ask each other in a circle', () => {
       const named = (tag: string) => first.logs().filter(({ path }) => String(path).includes(tag))
       await until('the last answer is logged', () => named('marker').length > 1)
       assert.equal(named('once').length, 2)
+    })
+  }
+
+  for (const [name, count] of [
+    ['two of them', 2],
+    ['three of them', 3],
+  ] as const) {
+    test(`refuse what all of them are asked for at once: ${name}`, async () => {
+      await using ring = await startRing(count)
+      // Of so many, some meet on their way round.
+      const digests = Array.from({ length: 15 }, (_, index) =>
+        sha256Digest(Buffer.from(`${index}`)),
+      )
+      const asked = digests.flatMap((digest, index) => [
+        `/v2/app/manifests/v${index}?ns=${hub}`,
+        `/v2/app/blobs/${digest}?ns=${hub}`,
+      ])
+      const begin = performance.now()
+      const replies = await Promise.all(
+        asked.flatMap((path) => ring.registries.map((registry) => registry.request('GET', path))),
+      )
+      const seconds = (performance.now() - begin) / 1000
+      for (const reply of replies) assertError(reply, 508, 'UNAVAILABLE')
+      assert.ok(seconds < secondsOfAllMax, `${seconds} s`)
     })
   }
 

@@ -5,10 +5,12 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { FakeUpstream } from '../support/fake-upstream.ts'
+import { Gate, holding } from '../support/fake-upstream-behaviours.ts'
 import { imageFixture } from '../support/image-fixture.ts'
 import { proxyConfig } from '../support/pull-through.ts'
 import { assertError } from '../support/push-steps.ts'
 import { type Registry, type RegistryOptions, startRegistry } from '../support/start-registry.ts'
+import { until } from '../support/until.ts'
 
 const image = imageFixture({ layers: 2, layerBytes: 200_000 })
 const user = { name: 'edge', password: 'secret' }
@@ -92,3 +94,32 @@ describe('a Trow that is the endpoint of another one', () => {
     assert.equal(stranger.upstream.requests.length, 0)
   })
 })
+
+test('what several Trows ask one behind them at the same time is fetched once', async () => {
+  await using started = new AsyncDisposableStack()
+  const upstream = started.use(await FakeUpstream.start())
+  upstream.content.addImage('library/app', image, 'v1')
+  const entry = { host: upstream.host, insecure: true }
+  const back = started.use(await startRegistry({ config: proxyConfig([entry]) }))
+  const config = proxyConfig([{ ...entry, endpoints: [back.host] }])
+  const fronts = await Promise.all([1, 2, 3].map(() => startRegistry({ config })))
+  for (const front of fronts) started.use(front)
+
+  const [blob = image.root] = image.blobs
+  for (const path of [`manifests/${image.root.digest}`, `blobs/${blob.digest}`]) {
+    const gate = new Gate()
+    upstream.use(holding(gate), { on: new RegExp(path) })
+    const asked = `/v2/library/app/${path}?ns=${upstream.host}`
+    const replies = Promise.all(fronts.map((front) => front.request('GET', asked)))
+    await until('all of them wait', async () => (await inFlight(back)) >= fronts.length)
+    gate.open()
+    for (const { status } of await replies) assert.equal(status, 200)
+    assert.equal(upstream.log.filter((line) => line.includes(path)).length, 1, path)
+  }
+})
+
+/** Requests that are being answered, without the one that asks for it. */
+async function inFlight(registry: Registry): Promise<number> {
+  const { body } = await registry.request('GET', '/metrics')
+  return Number(/^trow_http_requests_in_flight (\d+)$/m.exec(body.toString())?.[1]) - 1
+}

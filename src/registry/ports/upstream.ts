@@ -37,6 +37,8 @@ export interface UpstreamCall {
 
 /** Other registries. Everything throws UpstreamError when it does not get what it asked for. */
 export interface Upstream {
+  /** Questions about a target for which this is the same may wait for one answer. */
+  flightOf(target: UpstreamRepository, via: readonly string[]): string
   getManifest(
     target: UpstreamRepository,
     reference: Reference,

@@ -106,7 +106,13 @@ const writers: readonly Writer[] = [
         chunks: inPieces(bytes, 3),
         [Symbol.asyncDispose]: async () => undefined,
       })
-      const { reader } = await fills.open({ repository: cached, host: 'host', digest, open })
+      const { reader } = await fills.open({
+        repository: cached,
+        host: 'host',
+        digest,
+        flight: '',
+        open,
+      })
       await collect(reader.read())
       await reader[Symbol.asyncDispose]()
       await fills[Symbol.asyncDispose]()
