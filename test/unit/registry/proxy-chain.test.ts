@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { flightOf, isLoop, makeProxyName, withSelf } from '../../../src/registry/proxy-chain.ts'
 
 const [a, b, c] = ['a', 'b', 'c'].map((letter) => `trow-${letter.repeat(16)}`) as [
