@@ -1,23 +1,23 @@
 /**
  * The composition root: makes an App of a Config. Its parts are put together in app/.
  */
-import { Admission } from './admission/admission.ts'
+import { makeAdmitting } from './app/admitting.ts'
 import { startCollection } from './app/collecting.ts'
 import { makePullThrough, makeUpstreams, startCache } from './app/caching.ts'
 import type { Foundation, Reloads } from './app/foundation.ts'
-import { accessSettings, listen, dispatcherSettings } from './app/serving.ts'
+import { accessSettings, listen, makeDispatcher } from './app/serving.ts'
 import { openStores } from './app/stores.ts'
+import { makeTagDigests } from './app/tag-digests.ts'
+import { serveWebhooks, WebhookReadiness, webhookRoutes } from './app/webhooks.ts'
 import { Authenticator } from './auth/authenticator.ts'
 import { loadSigningKey } from './auth/signing-key.ts'
 import type { Config } from './config/config.ts'
-import { makePolicy } from './config/image-policy.ts'
 import { limits } from './config/limits.ts'
 import { platformHere } from './config/platform.ts'
 import { version } from './config/version.ts'
-import { Dispatcher } from './http/dispatcher.ts'
 import type { Listener } from './http/listener.ts'
 import { routeTable } from './http/route-table.ts'
-import { Router } from './http/router.ts'
+import type { WebhookListener } from './http/webhook-listener.ts'
 import { Blobs } from './registry/blobs.ts'
 import { Health } from './registry/health.ts'
 import { Listings } from './registry/listings.ts'
@@ -37,6 +37,7 @@ interface Served {
   readonly listener: Listener
   readonly health: Health
   readonly operations: Operations
+  readonly webhooks: WebhookListener | undefined
 }
 
 export class App {
@@ -63,20 +64,17 @@ export class App {
       { clock: stores.clock, signingKey: signing.key },
       accessSettings(config),
     )
-    const admission = new Admission(makePolicy(config), {
-      imagesMax: limits.reviewImagesMax,
-      groupsMax: limits.reviewGroupsMax,
-    })
     const counts = new PullCounts({ hostsMax: limits.upstreamsCountedMax })
     const proxyName = makeProxyName()
     const upstreams = resources.use(makeUpstreams(config, log, { proxyName, counts }))
-    const onReload: Foundation['onReload'] = [
-      (changed) => admission.reload(makePolicy(changed)),
+    const onReload: Foundation['onReload'] = []
+    const admitting = await makeAdmitting({ config, log, onReload, clock: stores.clock })
+    onReload.push(
       (changed) => authenticator.reload(accessSettings(changed)),
       (changed) => upstreams.reload(changed.registryProxies),
-    ]
+    )
     const common = { config, log, reloads, onReload, stores, resources }
-    const parts = { authenticator, admission, upstreams, counts, proxyName }
+    const parts = { authenticator, admitting, upstreams, counts, proxyName }
     const served = await serve({ ...common, ...parts })
     return new App(served, { onReload, resources: resources.move() })
   }
@@ -90,14 +88,17 @@ export class App {
   async stop(graceSeconds: number): Promise<void> {
     this.#served.health.stop()
     this.#served.operations.stop()
-    await this.#served.listener.close(graceSeconds)
+    await Promise.all([
+      this.#served.listener.close(graceSeconds),
+      this.#served.webhooks?.close(graceSeconds),
+    ])
     await this.#resources.disposeAsync()
   }
 }
 
 async function serve(foundation: Foundation): Promise<Served> {
   const { config, log, reloads, onReload, stores, resources } = foundation
-  const { authenticator, admission, upstreams, counts, proxyName } = foundation
+  const { authenticator, admitting, upstreams, counts } = foundation
   const { metadata, clock } = stores
   const uploads = new Uploads(stores, { digestersMax: limits.uploadDigestersMax })
   const leftovers = await uploads.removeLeftovers()
@@ -126,6 +127,7 @@ async function serve(foundation: Foundation): Promise<Served> {
   })
   const health = new Health(stores, { holdsSeconds: limits.readinessHoldsSeconds })
   const { pullThrough, proxiedListings } = makePullThrough(foundation, manifests, cache)
+  const tagDigests = makeTagDigests(foundation, { manifests, pullThrough })
   const verbs = {
     blobs: new Blobs({ ...stores, promises }),
     uploads,
@@ -133,7 +135,6 @@ async function serve(foundation: Foundation): Promise<Served> {
     manifests,
     pullThrough,
     proxiedListings,
-    admission,
     pullCounts: counts,
     upstreamReports: new UpstreamReports({ upstreams, counts, clock, platform: platformHere }),
     listings: new Listings(metadata, { referrersBytesMax: limits.referrersPageBytesMax }),
@@ -142,19 +143,25 @@ async function serve(foundation: Foundation): Promise<Served> {
     collector,
     authenticator,
     metrics,
+    ...admitting,
+    tagDigests,
   }
-  const router = new Router(routeTable(verbs, version))
-  const dispatcher = new Dispatcher(
-    { router, authenticator, metrics, log, proxyName },
-    dispatcherSettings(config),
+  const serving = { ...foundation, metrics }
+  const { listener, address } = await listen(
+    foundation,
+    makeDispatcher(serving, routeTable(verbs, version)),
   )
-  onReload.push((changed) => dispatcher.reload(dispatcherSettings(changed)))
-  const { listener, address } = await listen(foundation, dispatcher)
   const expiry = new UploadExpiry({ uploads, clock, log }, config.uploadIdleSeconds, {
     intervalSeconds: limits.uploadExpiryIntervalSeconds,
     perRunMax: limits.uploadsExpiredPerRunMax,
   })
   resources.use(expiry)
   onReload.push((changed) => expiry.setIdleSeconds(changed.uploadIdleSeconds))
-  return { address, listener, health, operations }
+  const readiness = new WebhookReadiness()
+  const webhooks = await serveWebhooks(
+    { ...serving, clock, events: admitting.denials },
+    makeDispatcher(serving, webhookRoutes(verbs, readiness)).listener,
+    readiness,
+  )
+  return { address, listener, health, operations, webhooks }
 }

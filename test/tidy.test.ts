@@ -132,6 +132,11 @@ describe('documents', () => {
     const nothing = { passes: 0, failures: 0, blobs: 0, bytes: 0 }
     metrics.showCollection({ collected: () => nothing })
     metrics.showUpstreams({ upstreamStates: () => [], upstreamCounts: () => [] })
+    metrics.showWebhook({
+      certificateNotAfter: () => undefined,
+      isBundleInSync: () => undefined,
+      events: () => ({}),
+    })
     const text = await metrics.render()
     const served = [...text.matchAll(/^# TYPE (trow_\w+) (\w+)$/gm)].map(
       ([, name, kind]) => `${name} ${kind}`,

@@ -1,13 +1,13 @@
 /**
  * What every part of a running server is made from.
  */
-import type { Admission } from '../admission/admission.ts'
 import type { Authenticator } from '../auth/authenticator.ts'
 import type { Config } from '../config/config.ts'
 import type { LastReload } from '../config/watch.ts'
 import type { PullCounts } from '../registry/pull-counts.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { Upstreams } from '../upstream/upstreams.ts'
+import type { Admitting } from './admitting.ts'
 import type { Stores } from './stores.ts'
 
 /** Whoever reloads the configuration says how it went. */
@@ -23,7 +23,7 @@ export interface Foundation {
   readonly onReload: ((changed: Config) => void)[]
   readonly stores: Stores
   readonly authenticator: Authenticator
-  readonly admission: Admission
+  readonly admitting: Admitting
   readonly upstreams: Upstreams
   readonly proxyName: string
   readonly counts: PullCounts

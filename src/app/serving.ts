@@ -2,21 +2,39 @@
  * What clients reach: the listener, and the settings of it that a reload changes.
  */
 import type { AccessSettings } from '../auth/access.ts'
+import type { Authenticator } from '../auth/authenticator.ts'
 import { toBlockList } from '../config/address-range.ts'
 import type { Config } from '../config/config.ts'
 import { Cors } from '../http/cors.ts'
-import type { Dispatcher, DispatcherSettings } from '../http/dispatcher.ts'
+import { Dispatcher, type DispatcherSettings } from '../http/dispatcher.ts'
+import type { Route } from '../http/exchange.ts'
 import { Listener } from '../http/listener.ts'
+import { Router } from '../http/router.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
 import type { Foundation } from './foundation.ts'
 
+interface Served extends Pick<Foundation, 'config' | 'onReload' | 'log' | 'proxyName'> {
+  readonly authenticator: Authenticator
+  readonly metrics: Metrics
+}
+
+export function makeDispatcher(served: Served, routes: readonly Route[]): Dispatcher {
+  const { config, onReload } = served
+  const dispatcher = new Dispatcher(
+    { ...served, router: new Router(routes) },
+    dispatcherSettings(config),
+  )
+  onReload.push((changed) => dispatcher.reload(dispatcherSettings(changed)))
+  return dispatcher
+}
+
 export async function listen(
-  { config, onReload, log }: Foundation,
+  { config, onReload, log }: Pick<Foundation, 'config' | 'onReload' | 'log'>,
   dispatcher: Dispatcher,
 ): Promise<{ listener: Listener; address: string }> {
   const { tls } = config
   const listener = new Listener(
-    (request, response, awaitsContinue) =>
-      void dispatcher.dispatch(request, response, awaitsContinue),
+    dispatcher.listener,
     log,
     tls && { cert: tls.cert, key: tls.key.reveal() },
   )
@@ -27,7 +45,7 @@ export async function listen(
   return { listener, address: await listener.listen(config.bind) }
 }
 
-export function dispatcherSettings(config: Config): DispatcherSettings {
+function dispatcherSettings(config: Config): DispatcherSettings {
   return {
     hostnames: config.hostnames,
     trustedProxies: toBlockList(config.trustedProxies),

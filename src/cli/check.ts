@@ -11,6 +11,7 @@ import { formatDuration } from '../config/duration.ts'
 import { formatHostPort } from '../config/host-port.ts'
 import type { KeyPath } from '../config/layer.ts'
 import { type ConfigSources, loadConfig, type LoadedConfig } from '../config/load.ts'
+import { admissionOf, mutationOf } from './check-admission.ts'
 import type { Host } from './host.ts'
 
 /** @throws ConfigError */
@@ -62,6 +63,8 @@ function settingsOf(loaded: LoadedConfig): object {
     shutdown_grace: formatDuration(config.shutdownGraceSeconds),
     registry_proxies: proxiesOf(loaded),
     ...(imageValidation && { image_validation: policyOf(imageValidation) }),
+    ...(config.imageMutation && { image_mutation: mutationOf(config.imageMutation) }),
+    admission: admissionOf(config.admission),
   }
 }
 

@@ -16,8 +16,10 @@ import { nodeConfigCommand } from './node-config.ts'
 import { policyCommand } from './policy.ts'
 import { serve, type StartApp } from './serve.ts'
 import { addSettingOptions, readFlags } from './setting-options.ts'
+import { startUpLines } from './start-up-lines.ts'
 import { upstreamsCommand } from './upstreams.ts'
 import { warmCommand } from './warm.ts'
+import { webhookCommand } from './webhook.ts'
 
 /**
  * @param args the command line without interpreter and script
@@ -54,7 +56,8 @@ function makeProgram(host: Host, startApp: StartApp): Command {
     .allowExcessArguments()
     .action(async (_: unknown, command: Command) => {
       refuseWords(program, command)
-      await serve({ flags: readFlags(command), environment: host.environment }, host, startApp)
+      const sources = { flags: readFlags(command), environment: host.environment }
+      await serve(sources, host, { lines: startUpLines, start: startApp })
     })
   addSettingOptions(program.command('check'), ['--dry-run'])
     .description('validate the configuration and print what would be in force')
@@ -67,6 +70,7 @@ function makeProgram(host: Host, startApp: StartApp): Command {
     warmCommand(host),
     upstreamsCommand(),
     gcCommand(host),
+    webhookCommand(host),
     policyCommand(host),
     nodeConfigCommand(host),
   ]

@@ -1,5 +1,5 @@
 /**
- * `trow serve`: says what is configured, starts the registry, keeps its configuration up to date, and
+ * `trow serve` and its like: says what is configured, starts the registry, keeps its configuration up to date, and
  * ends it when asked to. Requests in progress are waited for once; a second signal is obeyed at once.
  */
 import { constants } from 'node:os'
@@ -8,7 +8,6 @@ import { type ConfigSources, loadConfig } from '../config/load.ts'
 import { ConfigWatcher, type LastReload } from '../config/watch.ts'
 import { createLogger, type Logger, setLogLevel } from '../telemetry/logger.ts'
 import type { Host } from './host.ts'
-import { startUpLines } from './start-up-lines.ts'
 
 /** The registry as far as this command is concerned. */
 export interface RunningApp {
@@ -24,11 +23,22 @@ export type StartApp = (
   reloads: { readonly lastReload: LastReload },
 ) => Promise<RunningApp>
 
-/** @throws ConfigError, or what starting the registry throws. */
-export async function serve(sources: ConfigSources, host: Host, startApp: StartApp): Promise<void> {
+/** What runs until it is told to stop. */
+export interface Program {
+  /** What it says before its log begins. */
+  readonly lines: (config: Config) => string[]
+  readonly start: StartApp
+}
+
+/** @throws ConfigError, or what starting the program throws. */
+export async function serve(
+  sources: ConfigSources,
+  host: Host,
+  { lines, start }: Program,
+): Promise<void> {
   const initial = await loadConfig(sources)
   const { config, dryRun, warnings } = initial
-  for (const line of startUpLines(config)) host.write(`${line}\n`)
+  for (const line of lines(config)) host.write(`${line}\n`)
   if (dryRun) {
     for (const warning of warnings) host.writeError(`trow: warning: ${warning}\n`)
     host.write('Dry run, exiting.\n')
@@ -44,7 +54,7 @@ export async function serve(sources: ConfigSources, host: Host, startApp: StartA
 
   const stopSignal = nextStopSignal(host, log)
   using watcher = new ConfigWatcher({ initial, load: () => loadConfig(sources), log })
-  const starting = startApp(config, log, watcher)
+  const starting = start(config, log, watcher)
   host.onSignal('SIGHUP', () => {
     log.info({ signal: 'SIGHUP' }, 'reloading the configuration')
     void starting.then(() => watcher.reload('SIGHUP'))

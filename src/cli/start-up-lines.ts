@@ -19,6 +19,15 @@ export function startUpLines(config: Config): string[] {
   ]
 }
 
+/** What `trow webhook` says. */
+export function webhookLines(config: Config): string[] {
+  return [
+    `Starting Trow ${version} webhooks on ${formatHostPort(config.admission.bind)}`,
+    `Probes and metrics on ${formatHostPort(config.bind)}`,
+    ...imageValidationLines(config.imageValidation),
+  ]
+}
+
 function hostnameLine([first, ...others]: Config['hostnames']): string {
   const also = others.length === 0 ? '' : ` (also: ${others.map(quoted).join(', ')})`
   return `Hostname of this registry: ${quoted(first)}${also}`

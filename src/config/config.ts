@@ -71,6 +71,31 @@ export interface Collection {
   readonly graceSeconds: number
 }
 
+/** Certificates that Trow makes, under an authority that its replicas share. */
+export interface SelfManagedTls {
+  readonly namespace?: string
+  readonly secret: string
+  readonly dnsNames: readonly string[]
+  readonly validatingWebhook?: string
+  readonly mutatingWebhook?: string
+  readonly checkIntervalSeconds: number
+}
+
+export interface AdmissionServing {
+  readonly bind: BindAddress
+  /** Without a certificate there is no listener for the webhooks alone. */
+  readonly certificate?: TlsConfig | SelfManagedTls
+  readonly events: boolean
+  readonly serviceAccountDir: string
+}
+
+export interface ImageMutation {
+  /** `HOST[:PORT]` that images are rewritten to. */
+  readonly registry: string
+  readonly ignoreRepos: readonly string[]
+  readonly pinDigests: boolean
+}
+
 export interface Config {
   readonly bind: BindAddress
   readonly dataDir: string
@@ -89,6 +114,8 @@ export interface Config {
   readonly registryProxies: RegistryProxies
   /** Which images may run. */
   readonly imageValidation?: PolicySettings
+  readonly imageMutation?: ImageMutation
+  readonly admission: AdmissionServing
   /** Every file it was made from: a change of one calls for a reload. */
   readonly files: readonly string[]
 }
@@ -100,14 +127,23 @@ export function changesNeedingRestart(running: Config, next: Config): string[] {
     ['data_dir', running.dataDir !== next.dataDir],
     ['tls', (running.tls === undefined) !== (next.tls === undefined)],
     ['log_format', running.logFormat !== next.logFormat],
+    ['admission', admissionOf(running) !== admissionOf(next)],
   ] as const
   return changes.filter(([, changed]) => changed).map(([key]) => key)
+}
+
+/** What of the listener for webhooks only a restart can change: all but the content of its files. */
+function admissionOf({ admission }: Config): string {
+  const { certificate, ...rest } = admission
+  const isFiles = certificate !== undefined && 'cert' in certificate
+  return JSON.stringify([rest, isFiles ? 'files' : certificate])
 }
 
 /** @returns `next`, with what only a restart can change as it is in `running`. */
 export function applicableConfig(running: Config, next: Config): Config {
   const { tls, ...rest } = next
+  const admission = admissionOf(running) === admissionOf(next) ? next.admission : running.admission
   const keptTls = running.tls === undefined ? {} : { tls: tls ?? running.tls }
   const { bind, dataDir, logFormat } = running
-  return Object.freeze({ ...rest, ...keptTls, bind, dataDir, logFormat })
+  return Object.freeze({ ...rest, ...keptTls, bind, dataDir, logFormat, admission })
 }

@@ -28,6 +28,7 @@ export function exclusions(tree: Tree): Problem[] {
       ]
     }),
     ...duplicates(entries),
+    ...certificateProblems(tree['admission']),
   ]
 }
 
@@ -37,6 +38,12 @@ function passwordProblems(section: unknown, path: KeyPath, keys: readonly string
     path: [...path, key],
     message: `${first} is set too; keep one of the two`,
   }))
+}
+
+function certificateProblems(admission: unknown): Problem[] {
+  if (!isSet(admission, 'tls') || !isSet(admission, 'self_managed')) return []
+  const message = 'admission.tls brings a certificate; keep one of the two'
+  return [{ path: ['admission', 'self_managed'], message }]
 }
 
 function loginProblems(entry: unknown, path: KeyPath): Problem[] {

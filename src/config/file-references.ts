@@ -33,9 +33,14 @@ export function fileReferences(merged: Tree): FileReference[] {
       ...references(merged, path, 'docker_config_file', 'dockerConfig'),
       ...pemKeys.flatMap((key) => references(merged, path, key, 'pem')),
     ]),
-    ...['cert', 'key'].flatMap((key) => references(merged, ['tls'], key, 'pem')),
+    ...tlsPaths.flatMap((path) =>
+      ['cert', 'key'].flatMap((key) => references(merged, path, key, 'pem')),
+    ),
   ]
 }
+
+/** Of sections that name the certificate and the key of a listener. */
+export const tlsPaths: readonly KeyPath[] = [['tls'], ['admission', 'tls']]
 
 const pemKeys = ['ca_file', 'client_cert_file', 'client_key_file']
 

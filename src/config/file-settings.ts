@@ -10,6 +10,7 @@ import {
   type FileReference,
   fileReferences,
   registryPaths,
+  tlsPaths,
 } from './file-references.ts'
 import { InvalidSetting } from './invalid-setting.ts'
 import { formatPath, type KeyPath, type Tree, valueAt } from './layer.ts'
@@ -88,7 +89,11 @@ function dockerLogin(text: string, section: KeyPath, merged: Tree): DockerLoginA
 /** Certificates with their keys, where both could be read, and where a mistake in them is shown. */
 function certificatePairs(merged: Tree, contents: ReadonlyMap<string, string>) {
   const pairs = [
-    { path: ['tls'], certPath: ['tls', 'cert'], keyPath: ['tls', 'key'] },
+    ...tlsPaths.map((path) => ({
+      path,
+      certPath: [...path, 'cert'],
+      keyPath: [...path, 'key'],
+    })),
     ...registryPaths(merged).map((entry) => {
       const certPath = [...entry, 'client_cert_file']
       return { path: certPath, certPath, keyPath: [...entry, 'client_key_file'] }

@@ -36,13 +36,13 @@ export function parseHostPort(text: string): HostPort {
 }
 
 /** @throws InvalidSetting */
-export function parseBindAddress(text: string): BindAddress {
+export function parseBindAddress(text: string, portDefault = bindPortDefault): BindAddress {
   if (/^:?\d+$/.test(text)) {
     throw new InvalidSetting(
       `"${text}" is only a port; for all addresses write "[::]:${text.replace(':', '')}"`,
     )
   }
-  return { port: bindPortDefault, ...parseHostPort(text) }
+  return { port: portDefault, ...parseHostPort(text) }
 }
 
 export function formatHostPort({ host, port }: HostPort): string {

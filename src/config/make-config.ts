@@ -4,14 +4,13 @@
  */
 import type { PolicySettings } from '../admission/policy-settings.ts'
 import type { RuleLists } from '../admission/rule-set.ts'
-import type { Config, RegistryProxies, RegistryProxy, TlsConfig, User } from './config.ts'
+import { admissionServing, imageMutation } from './make-admission.ts'
+import type { Config, RegistryProxies, RegistryProxy, User } from './config.ts'
+import { type FileContents, tlsConfig } from './file-contents.ts'
+import { given } from './given.ts'
 import { formatHostPort } from './host-port.ts'
-import type { KeyPath } from './layer.ts'
 import type { Settings } from './schema.ts'
 import { Secret } from './secret.ts'
-
-/** What files that settings name hold, by the paths under which `FileSettings` has it. */
-export type FileContents = (path: KeyPath) => string | undefined
 
 export function makeConfig(
   settings: Settings,
@@ -24,7 +23,7 @@ export function makeConfig(
     bind,
     dataDir: settings.data_dir,
     hostnames: [first, ...others] as const,
-    ...tlsConfig(settings, contents),
+    ...given('tls', tlsConfig(settings.tls, ['tls'], contents)),
     auth: {
       anonymousPull: settings.auth.anonymous_pull,
       ...user(settings.auth.user, settings.auth.password, contents(['auth'])),
@@ -42,14 +41,10 @@ export function makeConfig(
     shutdownGraceSeconds: settings.shutdown_grace,
     registryProxies: registryProxies(settings, contents),
     ...given('imageValidation', imageValidation(settings)),
+    ...given('imageMutation', imageMutation(settings, first)),
+    admission: admissionServing(settings, contents),
     files,
   })
-}
-
-function tlsConfig({ tls }: Settings, contents: FileContents): { tls?: TlsConfig } {
-  const [cert, key] = [contents(['tls', 'cert']), contents(['tls', 'key'])]
-  if (tls === undefined || cert === undefined || key === undefined) return {}
-  return { tls: { certFile: tls.cert, keyFile: tls.key, cert, key: new Secret(key) } }
 }
 
 function user(
@@ -135,12 +130,4 @@ function ruleLists({ allow, deny }: WrittenLists): RuleLists {
     ...given('message', message),
   })
   return { allow: allow.map(read), deny: deny.map(read) }
-}
-
-/** The property, unless there is no value for it. */
-function given<Key extends string, Value>(
-  key: Key,
-  value: Value | undefined,
-): { readonly [K in Key]?: Value } {
-  return (value === undefined ? {} : { [key]: value }) as { readonly [K in Key]?: Value }
 }

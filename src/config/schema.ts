@@ -6,6 +6,7 @@
  * A key that is absent and a key without a value mean the same. Unknown keys are errors.
  */
 import * as z from 'zod'
+import { admission, imageMutation } from './admission-schema.ts'
 import { parseAddressRange } from './address-range.ts'
 import { collection } from './collection-schema.ts'
 import { formatDuration } from './duration.ts'
@@ -66,11 +67,14 @@ const uploads = z.strictObject({
 })
 
 export const configSchema = z.strictObject({
-  bind: withDefault(read(z.string(), parseBindAddress), {
-    description: 'Address and port to listen on',
-    initial: '[::]:8000',
-    restart: true,
-  }),
+  bind: withDefault(
+    read(z.string(), (value) => parseBindAddress(value)),
+    {
+      description: 'Address and port to listen on',
+      initial: '[::]:8000',
+      restart: true,
+    },
+  ),
   data_dir: withDefault(text, {
     description: 'Directory that holds everything the registry stores',
     initial: './data',
@@ -109,6 +113,10 @@ export const configSchema = z.strictObject({
   image_validation: optional(imageValidation, {
     description: 'Which images the admission webhook lets run',
   }),
+  image_mutation: optional(imageMutation, {
+    description: 'How the mutating webhook changes images of pods',
+  }),
+  admission: section(admission, 'How the API server reaches the webhooks'),
 })
 
 /** The file's settings with defaults filled in and values read. */

@@ -21,6 +21,7 @@ export interface Setting {
 export const tlsPairDefault = './certs/domain.crt,./certs/domain.key'
 
 const listen = 'Address and names:'
+const webhooks = 'Admission webhooks:'
 const access = 'Access:'
 export const configurationGroup = 'Configuration:'
 const logging = 'Logging:'
@@ -61,6 +62,20 @@ export const settings = [
     kind: 'list',
     group: listen,
     description: 'proxies whose Forwarded and X-Forwarded-* headers are believed',
+  },
+  {
+    flag: '--admission-bind <address>',
+    key: ['admission', 'bind'],
+    kind: 'text',
+    group: webhooks,
+    description: 'address to serve the webhooks on over HTTPS, beside --bind; needs a certificate',
+  },
+  {
+    flag: '--admission-tls <cert,key>',
+    key: ['admission', 'tls'],
+    kind: 'tls',
+    group: webhooks,
+    description: 'certificate and key of --admission-bind',
   },
   {
     flag: '--data-dir <directory>',

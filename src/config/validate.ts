@@ -23,6 +23,19 @@ export function validateLayer(layer: Layer): string[] {
 
 /** Problems that only the layers together can have. */
 export function validateTogether(merged: Tree, layers: readonly Layer[]): string[] {
+  return [...loginProblems(merged, layers), ...admissionProblems(merged, layers)]
+}
+
+function admissionProblems(merged: Tree, layers: readonly Layer[]): string[] {
+  const has = (key: string) => (valueAt(merged, ['admission', key]) ?? null) !== null
+  if (!has('bind') || has('tls') || has('self_managed')) return []
+  return [
+    `${locateSetting(layers, ['admission', 'bind'])?.text}: webhooks are asked over HTTPS only: set ` +
+      'a certificate too (--admission-tls, TROW_ADMISSION_TLS, admission.tls or admission.self_managed)',
+  ]
+}
+
+function loginProblems(merged: Tree, layers: readonly Layer[]): string[] {
   const has = (key: string) => (valueAt(merged, ['auth', key]) ?? null) !== null
   const line = (key: string, message: string) =>
     `${locateSetting(layers, ['auth', key])?.text}: ${message}`

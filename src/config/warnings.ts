@@ -8,12 +8,21 @@ import { formatHostPort } from './host-port.ts'
 import { limits } from './limits.ts'
 
 export function configWarnings(config: Config): string[] {
-  return [...openRegistry(config), ...policyProblems(config)]
+  return [...openRegistry(config), ...policyProblems(config), ...uselessMutation(config)]
 }
 
 function openRegistry({ auth }: Config): string[] {
   return auth.anonymousPull && auth.user === undefined
     ? ['anonymous pull is on but no user is set: everybody may pull, push and delete']
+    : []
+}
+
+function uselessMutation({ imageMutation, registryProxies }: Config): string[] {
+  return imageMutation !== undefined && registryProxies.registries.length === 0
+    ? [
+        'image_mutation changes images of the registries in registry_proxies.registries only, and there ' +
+          'are none: add those that nodes are to pull through this registry',
+      ]
     : []
 }
 

@@ -23,6 +23,7 @@ import { clientView, type ClientView } from './forwarded.ts'
 import { ClientGone, type Reply, sendReply } from './reply.ts'
 import { RequestBody } from './request-body.ts'
 import type { PathParameters, Router } from './router.ts'
+import type { RequestListener } from './listener.ts'
 import { parseVia } from './via.ts'
 
 interface Parts {
@@ -65,6 +66,11 @@ export class Dispatcher {
 
   reload(settings: DispatcherSettings): void {
     this.#settings = settings
+  }
+
+  /** For a server of node's. */
+  get listener(): RequestListener {
+    return (...args) => void this.dispatch(...args)
   }
 
   /** Never rejects. */

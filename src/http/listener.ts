@@ -76,10 +76,13 @@ export class Listener {
     })
   }
 
-  /** @returns the address as a URL. @throws StartError when the address cannot be listened on. */
-  async listen(bind: { host: string; port: number }): Promise<string> {
+  /**
+   * @param flag that sets the address, for the hint in an error
+   * @returns the address as a URL. @throws StartError when the address cannot be listened on.
+   */
+  async listen(bind: { host: string; port: number }, flag = '--bind'): Promise<string> {
     await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', (cause) => reject(explain(bind, cause)))
+      this.#server.once('error', (cause) => reject(explain(bind, flag, cause)))
       this.#server.listen({ host: bind.host, port: bind.port }, resolve)
     })
     const { address, port, family } = this.#server.address() as AddressInfo
@@ -181,16 +184,20 @@ function createSecure(certificate: Certificate, options: SecureOptions): TlsServ
   }
 }
 
-function explain(bind: { host: string; port: number }, cause: NodeJS.ErrnoException): StartError {
+function explain(
+  bind: { host: string; port: number },
+  flag: string,
+  cause: NodeJS.ErrnoException,
+): StartError {
   const address = bind.host.includes(':')
     ? `[${bind.host}]:${bind.port}`
     : `${bind.host}:${bind.port}`
   const reasons: Record<string, string> = {
-    EADDRINUSE: 'another process uses this port: stop it, or choose another port with --bind',
-    EACCES: 'ports below 1024 need a privilege: choose a higher port with --bind',
-    EADDRNOTAVAIL: 'this machine has no such address: see --bind',
-    ENOTFOUND: 'this host name does not resolve: see --bind',
-    EAFNOSUPPORT: 'this machine has no IPv6: start with --bind 0.0.0.0:8000',
+    EADDRINUSE: `another process uses this port: stop it, or choose another port with ${flag}`,
+    EACCES: `ports below 1024 need a privilege: choose a higher port with ${flag}`,
+    EADDRNOTAVAIL: `this machine has no such address: see ${flag}`,
+    ENOTFOUND: `this host name does not resolve: see ${flag}`,
+    EAFNOSUPPORT: `this machine has no IPv6: start with ${flag} 0.0.0.0:${bind.port}`,
   }
   const reason = reasons[cause.code ?? ''] ?? cause.message
   return new StartError(`cannot listen on ${address}: ${reason}`, { cause })

@@ -4,22 +4,26 @@
  */
 import type { RequestBody } from './request-body.ts'
 
+export type MissingPart = 'too large' | 'too late' | 'too many'
+
 export interface ReviewBody {
   readonly bytes: Uint8Array
   /** Why there is not all of it. */
-  readonly missing?: 'too large' | 'too late'
+  readonly missing?: MissingPart
 }
 
 interface Bounds {
   readonly bytesMax: number
   readonly deadlineMs: number
+  /** Asked for each part of it that arrives. */
+  readonly hasRoom: (bytes: number) => boolean
 }
 
 export async function readReviewBody(body: RequestBody, bounds: Bounds): Promise<ReviewBody> {
   const { promise: deadline, resolve } = Promise.withResolvers<undefined>()
   const timer = setTimeout(() => resolve(undefined), bounds.deadlineMs)
   try {
-    return await readUntil(body, bounds.bytesMax, deadline)
+    return await readUntil(body, bounds, deadline)
   } finally {
     clearTimeout(timer)
   }
@@ -27,7 +31,7 @@ export async function readReviewBody(body: RequestBody, bounds: Bounds): Promise
 
 async function readUntil(
   body: RequestBody,
-  bytesMax: number,
+  { bytesMax, hasRoom }: Bounds,
   deadline: Promise<undefined>,
 ): Promise<ReviewBody> {
   const chunks: Uint8Array[] = []
@@ -43,5 +47,6 @@ async function readUntil(
     chunks.push(chunk.value)
     size += chunk.value.length
     if (size > bytesMax) return { bytes: Buffer.concat(chunks), missing: 'too large' }
+    if (!hasRoom(chunk.value.length)) return { bytes: Buffer.concat(chunks), missing: 'too many' }
   }
 }

@@ -1,5 +1,4 @@
 /** Every address that this server answers, in the order they are tried: literal before parameter. */
-import type { Admission } from '../admission/admission.ts'
 import type { Authenticator } from '../auth/authenticator.ts'
 import type { Blobs } from '../registry/blobs.ts'
 import type { Collector } from '../registry/collector.ts'
@@ -13,9 +12,8 @@ import type { PullCounts } from '../registry/pull-counts.ts'
 import type { PullThrough } from '../registry/pull-through.ts'
 import type { Uploads } from '../registry/uploads.ts'
 import type { UpstreamReports } from '../registry/upstream-report.ts'
-import type { Metrics } from '../telemetry/metrics.ts'
 import type { Route } from './exchange.ts'
-import { admissionRoutes } from './routes/admission.ts'
+import { type AdmissionVerbs, admissionRoutes } from './routes/admission.ts'
 import { baseRoutes } from './routes/base.ts'
 import { blobRoutes } from './routes/blobs.ts'
 import { healthRoutes } from './routes/health.ts'
@@ -23,11 +21,12 @@ import { listingRoutes } from './routes/listings.ts'
 import { manifestRoutes } from './routes/manifests.ts'
 import { metricsRoutes } from './routes/metrics.ts'
 import { operationRoutes } from './routes/operations.ts'
+import { mutationRoutes, type MutationVerbs } from './routes/mutation.ts'
 import { tokenRoutes } from './routes/token.ts'
 import { uploadRoutes } from './routes/uploads.ts'
 import { upstreamRoutes } from './routes/upstreams.ts'
 
-export interface Verbs {
+export interface Verbs extends AdmissionVerbs, MutationVerbs {
   readonly blobs: Blobs
   readonly uploads: Uploads
   readonly mounts: Mounts
@@ -35,14 +34,12 @@ export interface Verbs {
   readonly listings: Listings
   readonly pullThrough: PullThrough
   readonly proxiedListings: ProxiedListings
-  readonly admission: Admission
   readonly pullCounts: PullCounts
   readonly upstreamReports: UpstreamReports
   readonly health: Health
   readonly operations: Operations
   readonly collector: Collector
   readonly authenticator: Authenticator
-  readonly metrics: Metrics
 }
 
 export function routeTable(verbs: Verbs, version: string): Route[] {
@@ -52,6 +49,7 @@ export function routeTable(verbs: Verbs, version: string): Route[] {
     ...metricsRoutes(verbs.metrics),
     ...tokenRoutes(verbs.authenticator),
     ...admissionRoutes(verbs),
+    ...mutationRoutes(verbs),
     ...uploadRoutes(verbs),
     ...manifestRoutes(verbs),
     ...blobRoutes(verbs),

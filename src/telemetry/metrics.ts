@@ -10,6 +10,8 @@ import {
   type UpstreamSource,
 } from './upstream-metrics.ts'
 
+import { registerWebhookMetrics, type WebhookSource } from './webhook-metrics.ts'
+
 /** What every process shows; the parts that a process has are added to it. */
 interface Source extends ReloadSource {
   readonly version: string
@@ -31,6 +33,7 @@ export class Metrics {
   readonly #reviews: Counter<'decision' | 'operation' | 'kind'>
   readonly #reviewSeconds: Histogram
   readonly #pullsRefused: Counter<'mode'>
+  readonly #mutations: Counter<'outcome'>
 
   constructor(source: Source) {
     const registers = [this.#registry]
@@ -89,6 +92,12 @@ export class Metrics {
       labelNames: ['mode'],
       registers,
     })
+    this.#mutations = new Counter({
+      name: 'trow_admission_mutations_total',
+      help: 'Reviews answered by the mutating webhook: changed, unchanged or unreadable',
+      labelNames: ['outcome'],
+      registers,
+    })
     registerReloadGauges(registers, source)
   }
 
@@ -111,6 +120,14 @@ export class Metrics {
   countReview(labels: ReviewLabels, seconds: number): void {
     this.#reviews.inc({ ...labels })
     this.#reviewSeconds.observe(seconds)
+  }
+
+  showWebhook(source: WebhookSource): void {
+    registerWebhookMetrics([this.#registry], source)
+  }
+
+  countMutation(outcome: string): void {
+    this.#mutations.inc({ outcome })
   }
 
   countPullRefused(mode: string): void {

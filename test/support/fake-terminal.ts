@@ -4,7 +4,7 @@ import type { Terminal } from '../../src/cli/terminal.ts'
 
 export class FakeTerminal implements Terminal {
   readonly environment = {}
-  readonly homeDirectory = '/nonexistent'
+  readonly homeDirectory = '/no-such-file'
   readonly errorColumns: number | undefined
   output = ''
   errors = ''

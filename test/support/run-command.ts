@@ -12,7 +12,7 @@ const program = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const environment = {
   PATH: process.env['PATH'],
   // No login of the person who runs the tests is found in a home that does not exist.
-  HOME: '/nonexistent',
+  HOME: '/no-such-file',
   // Dozens of runs of the same program: this halves their time.
   NODE_COMPILE_CACHE: join(tmpdir(), 'trow-test-compile-cache'),
 }

@@ -24,6 +24,8 @@ export interface Login {
 }
 
 export interface RegistryOptions {
+  /** `webhook` is the program without a registry. */
+  readonly command?: 'serve' | 'webhook'
   readonly user?: Login
   readonly anonymousPull?: boolean
   /** PEM. `ca` is what requests trust. */
@@ -252,12 +254,11 @@ export class Registry implements AsyncDisposable {
   }
 
   #arguments(): string[] {
-    const { user, anonymousPull, tls, config, flags = [] } = this.#options
+    const { command = 'serve', user, anonymousPull, tls, config, flags = [] } = this.#options
     return [
-      'serve',
+      command,
       ...(flags.includes('--bind') ? [] : ['--bind', '127.0.0.1:0']),
-      '--data-dir',
-      this.dataDirectory,
+      ...(command === 'serve' ? ['--data-dir', this.dataDirectory] : []),
       '--log-format',
       'json',
       ...(user === undefined ? [] : [`--user=${user.name}`, `--password=${user.password}`]),

@@ -22,4 +22,26 @@ export const admissionLimits = {
   exportedPolicyLengthMax: 100_000,
   /** Looked through one by one for each review. */
   policyNamespacesMax: 1_000,
+
+  // -- serving the webhooks
+  /** All reviews that are being read and answered: 24 of the largest, hundreds of pods. */
+  reviewBodiesBytesMax: 192 * MiB,
+  /** How often the shared authority and the configurations of the webhooks are looked at. */
+  authorityCheckSecondsDefault: 30,
+  authorityCheckSecondsMin: 1,
+  authorityCheckSecondsMax: 3600,
+  /** Replaced when two thirds of it are over. */
+  authorityLifetimeSeconds: 365 * 24 * 3600,
+  webhookCertificateSeconds: 7 * 24 * 3600,
+  /** Writes of the shared authority that another replica may be faster with. */
+  authorityWritesMax: 5,
+  kubernetesSecondsMax: 10,
+  /** An object of etcd has 1.5 MiB at most. */
+  kubernetesAnswerBytesMax: 4 * MiB,
+  /** The same refusal is told once in this time. */
+  eventRepeatSeconds: 300,
+  eventsRememberedMax: 1_000,
+  /** A controller that retries must not fill etcd. */
+  eventsPerMinuteMax: 30,
+  eventsAtOnceMax: 4,
 } as const

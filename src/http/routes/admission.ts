@@ -5,22 +5,25 @@
  */
 import type { Admission, Answered } from '../../admission/admission.ts'
 import { judgedKindNames } from '../../admission/judged-kinds.ts'
-import { formatDuration, parseDuration } from '../../config/duration.ts'
-import { InvalidSetting } from '../../config/invalid-setting.ts'
+import { formatDuration } from '../../config/duration.ts'
 import { limits } from '../../config/limits.ts'
-import { OciError } from '../../oci/errors.ts'
+import { findDenial, type Denial } from '../../admission/denial.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
 import type { Exchange, Route } from '../exchange.ts'
 import type { Reply } from '../reply.ts'
-import { readReviewBody } from '../review-body.ts'
+import type { MissingPart } from '../review-body.ts'
+import { readReview, type ReviewBodies } from '../review-request.ts'
 import { logReview } from '../review-log.ts'
 
-interface Verbs {
+export interface AdmissionVerbs {
+  readonly bodies: ReviewBodies
   readonly admission: Admission
   readonly metrics: Metrics
+  /** Told of what was refused; absent where nobody wants to know. */
+  readonly denials?: { tell(denial: Denial): void }
 }
 
-export function admissionRoutes(verbs: Verbs): Route[] {
+export function admissionRoutes(verbs: AdmissionVerbs): Route[] {
   const post = {
     access: 'public',
     handle: (exchange: Exchange) => validateImage(verbs, exchange),
@@ -28,18 +31,21 @@ export function admissionRoutes(verbs: Verbs): Route[] {
   return [{ name: 'admission', pattern: '/validate-image', endpoints: { POST: post } }]
 }
 
-async function validateImage({ admission, metrics }: Verbs, exchange: Exchange): Promise<Reply> {
-  requireJson(exchange.headers['content-type'])
-  const seconds = secondsToAnswer(exchange.query.get('timeout'))
-  const { bytes, missing } = await readReviewBody(exchange.body, {
-    bytesMax: limits.reviewBytesMax,
-    deadlineMs: seconds * 1000,
-  })
+async function validateImage(
+  { admission, metrics, denials, bodies }: AdmissionVerbs,
+  exchange: Exchange,
+): Promise<Reply> {
+  using review = await readReview(exchange, bodies)
+  const { bytes, missing } = review
   const started = performance.now()
   const answered =
-    missing === undefined ? admission.answer(bytes) : refusePart(admission, bytes, missing, seconds)
+    missing === undefined
+      ? admission.answer(bytes)
+      : admission.refusePart(bytes, ...whyRefused(missing, review.seconds))
   metrics.countReview(labelsOf(answered), (performance.now() - started) / 1000)
   logReview(exchange.context.log, answered)
+  const denial = denialOf(answered)
+  if (denial !== undefined) denials?.tell(denial)
   return {
     status: 200,
     headers: { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' },
@@ -47,40 +53,19 @@ async function validateImage({ admission, metrics }: Verbs, exchange: Exchange):
   }
 }
 
-/** @throws OciError UNSUPPORTED */
-function requireJson(contentType: string | undefined): void {
-  if (/^application\/(?:[\w.-]+\+)?json\s*(?:;|$)/i.test(contentType ?? '')) return
-  throw new OciError('UNSUPPORTED', {
-    status: 415,
-    message: 'an AdmissionReview is expected, with Content-Type: application/json',
-  })
+function denialOf({ outcome }: Answered): Denial | undefined {
+  return 'unreadable' in outcome ? undefined : findDenial(outcome.request, outcome.review)
 }
 
-/** What the API server waits (`?timeout=10s`), less a little for the way back. */
-function secondsToAnswer(timeout: string | null): number {
-  const seconds = timeout === null ? undefined : readSeconds(timeout)
-  const waited = Math.min(seconds ?? limits.reviewSecondsDefault, limits.reviewSecondsMax)
-  return waited * 0.9
-}
-
-function readSeconds(timeout: string): number | undefined {
-  try {
-    return parseDuration(timeout)
-  } catch (error) {
-    if (error instanceof InvalidSetting) return undefined
-    throw error
+function whyRefused(missing: MissingPart, seconds: number): [problem: string, code: number] {
+  switch (missing) {
+    case 'too large':
+      return [`it has more than ${limits.reviewBytesMax} bytes`, 413]
+    case 'too late':
+      return [`it did not arrive within ${formatDuration(seconds)}`, 408]
+    case 'too many':
+      return ['too many reviews arrive at once; try again', 429]
   }
-}
-
-function refusePart(
-  admission: Admission,
-  bytes: Uint8Array,
-  missing: 'too large' | 'too late',
-  seconds: number,
-): Answered {
-  return missing === 'too large'
-    ? admission.refusePart(bytes, `it has more than ${limits.reviewBytesMax} bytes`, 413)
-    : admission.refusePart(bytes, `it did not arrive within ${formatDuration(seconds)}`, 408)
 }
 
 const operations: readonly string[] = ['CREATE', 'UPDATE', 'DELETE', 'CONNECT']

@@ -1,9 +1,13 @@
 /** Probes: `/healthz` says that the process answers, `/readiness` that it can do its work. */
-import type { Health } from '../../registry/health.ts'
 import type { Route } from '../exchange.ts'
 import type { Reply } from '../reply.ts'
 
-export function healthRoutes(health: Health): Route[] {
+export interface ReadinessCheck {
+  /** @returns what is wrong, for the operator. */
+  findProblem(): Promise<string | undefined> | string | undefined
+}
+
+export function healthRoutes(health: ReadinessCheck): Route[] {
   const alive = { access: 'public', handle: () => reply(200, { is_healthy: true }) } as const
   const ready = {
     access: 'public',

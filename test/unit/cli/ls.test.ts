@@ -313,9 +313,9 @@ describe('a failure is one line that says what is wrong and what to do', () => {
   }
 
   test('a password file that is not there', async () => {
-    const { code, stderr } = await runCommand(['ls', '-u', 'x', '-p', 'file:///nonexistent/pw'])
+    const { code, stderr } = await runCommand(['ls', '-u', 'x', '-p', 'file:///no-such-file/pw'])
     assert.equal(code, 1)
-    assert.match(stderr, /\/nonexistent\/pw does not exist/)
+    assert.match(stderr, /\/no-such-file\/pw does not exist/)
   })
 })
 

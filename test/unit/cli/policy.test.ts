@@ -122,7 +122,7 @@ describe('trow policy test', () => {
 
   const wrong: [args: string[], message: RegExp, code: number][] = [
     [[], /^name images, or a file with -f$/, 2],
-    [['-f', '/nonexistent'], /does not exist/, 1],
+    [['-f', '/no-such-file'], /does not exist/, 1],
     [['-f', 'DIR/trow.yaml'], /trow\.yaml:1:1: expected an object with apiVersion and kind$/, 2],
   ]
   for (const [args, expected, exitCode] of wrong) {

@@ -115,7 +115,9 @@ test('check prints entries of registries, and names the files of secrets', async
   const file = join(directory, 'trow.yaml')
   await writeFile(file, (await readFile(file, 'utf8')).replaceAll('DIR', directory))
   const text = await run(`check --config-file ${file}`)
-  const section = text.slice(text.indexOf('registry_proxies:')).replaceAll(directory, 'DIR')
+  const section = text
+    .slice(text.indexOf('registry_proxies:'), text.indexOf('\nadmission:'))
+    .replaceAll(directory, 'DIR')
   assert.deepEqual(section.trim().split('\n'), [
     'registry_proxies:',
     '  offline: false # default',

@@ -29,9 +29,12 @@ function start() {
   const host = new FakeHost()
   const app = new FakeApp()
   const started = Promise.withResolvers<void>()
-  const ended = serve(sources, host, async () => {
-    started.resolve()
-    return app
+  const ended = serve(sources, host, {
+    lines: () => [],
+    start: async () => {
+      started.resolve()
+      return app
+    },
   })
   return { host, app, ended, started: Promise.race([started.promise, ended]) }
 }
@@ -75,6 +78,6 @@ test('SIGHUP loads the configuration again, after the start if need be', async (
 
 test('an app that cannot start is no more than its error', async () => {
   const host = new FakeHost()
-  const failing = () => Promise.reject(new Error('port in use'))
+  const failing = { lines: () => [], start: () => Promise.reject(new Error('port in use')) }
   await assert.rejects(serve(sources, host, failing), /port in use/)
 })

@@ -46,7 +46,7 @@ describe('trow warm refuses', () => {
 
   test('lists that are empty or not there', async () => {
     assert.match(String(await runWarm(['-'])), /standard input names no image/)
-    assert.match(String(await runWarm(['-f', '/nonexistent'])), /\/nonexistent does not exist/)
+    assert.match(String(await runWarm(['-f', '/no-such-file'])), /\/no-such-file does not exist/)
   })
 })
 
