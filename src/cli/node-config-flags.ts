@@ -5,6 +5,7 @@ import { parseDuration } from '../config/duration.ts'
 import { InvalidSetting } from '../config/invalid-setting.ts'
 import { parseRegistrySetting } from '../config/registry-host.ts'
 import type { Environment } from '../config/sources.ts'
+import { type BottlerocketForm, bottlerocketForms } from '../node-config/bottlerocket.ts'
 import { type Mirror, parseMirror } from '../node-config/mirror.ts'
 import {
   allRegistries,
@@ -28,6 +29,10 @@ export interface MirrorFlags extends PlaceFlags {
   readonly registry?: readonly NamedRegistry[]
   readonly ca?: string
   readonly fallback: boolean
+}
+
+export interface PrintFlags extends MirrorFlags {
+  readonly form: BottlerocketForm
 }
 
 export interface InstallFlags extends MirrorFlags {
@@ -71,6 +76,14 @@ export function addMirrorOptions(command: Command): Command {
     )
     .option('--ca <file>', 'authority (PEM) of a Trow that is reached over HTTPS')
     .option('--no-fallback', 'never ask the registry itself, not even when Trow is away')
+}
+
+export function addPrintOptions(command: Command): Command {
+  return command.addOption(
+    new Option('--form <form>', 'of what is printed for Bottlerocket')
+      .choices(bottlerocketForms)
+      .default('settings'),
+  )
 }
 
 export function addInstallOptions(command: Command): Command {

@@ -4,7 +4,7 @@
  * sense ends it.
  */
 import { setTimeout as wait } from 'node:timers/promises'
-import { installOnNode, type NodeReport, uninstallFromNode } from '../node-config/configure-node.ts'
+import { installOnNode, uninstallFromNode } from '../node-config/configure-node.ts'
 import type { NodeRoot } from '../node-config/node-root.ts'
 import type { NodeSettings, Runtime } from '../node-config/runtime.ts'
 import type { InstallableName } from '../node-config/runtimes.ts'
@@ -48,28 +48,36 @@ export async function watchNode(
 
 /** Looks once, and logs what is new since the last time. */
 function makeRound(watched: WatchedNode, log: Logger): () => Promise<void> {
-  const { name, runtime, node, loadSettings } = watched
-  let told = ''
+  const { name: runtime, node, loadSettings } = watched
+  const isNews = newsFilter()
   return async () => {
     try {
-      const report = await installOnNode(runtime, await loadSettings(), node)
-      const isChanged = report.files.some(({ change }) => change !== 'unchanged')
-      const findings = JSON.stringify([report.problems, report.notes])
-      if (!isChanged && findings === told) return
-      told = findings
-      logReport(name, report, log)
+      const { files, problems, notes } = await installOnNode(
+        watched.runtime,
+        await loadSettings(),
+        node,
+      )
+      const isChanged = files.some(({ change }) => change !== 'unchanged')
+      const isNew = isNews('state', [problems, notes])
+      isNews('failure', undefined)
+      if (isChanged || isNew) log.info({ runtime, files }, 'this node is configured')
+      if (!isNew) return
+      for (const problem of problems) log.warn({ runtime }, problem)
+      for (const note of notes) log.info({ runtime }, note)
     } catch (error) {
-      const { message } = error as Error
-      if (told === message) return
-      told = message
-      log.error({ err: error, runtime: name }, 'this node cannot be configured; trying again')
+      if (!isNews('failure', (error as Error).message)) return
+      log.error({ err: error, runtime }, 'this node cannot be configured; trying again')
     }
   }
 }
 
-function logReport(runtime: InstallableName, report: NodeReport, log: Logger): void {
-  const { files, problems, notes } = report
-  log.info({ runtime, files }, 'this node is configured')
-  for (const problem of problems) log.warn({ runtime }, problem)
-  for (const note of notes) log.info({ runtime }, note)
+/** @returns whether a thing is told for the first time, or otherwise than the last time. */
+function newsFilter(): (thing: string, state: unknown) => boolean {
+  const told = new Map<string, string>()
+  return (thing, state) => {
+    const text = JSON.stringify([state])
+    if (told.get(thing) === text) return false
+    told.set(thing, text)
+    return true
+  }
 }

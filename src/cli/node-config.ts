@@ -15,9 +15,11 @@ import {
   addInstallOptions,
   addMirrorOptions,
   addPlaceOptions,
+  addPrintOptions,
   type InstallFlags,
   type MirrorFlags,
   type PlaceFlags,
+  type PrintFlags,
   readPlaces,
   readSettings,
 } from './node-config-flags.ts'
@@ -34,9 +36,9 @@ export function nodeConfigCommand(host: Host): Command {
     .usage('<command> [flags]')
     .argument('[word...]')
     .action((_: unknown, __: unknown, command: Command) => refuseWord(command))
-  addMirrorOptions(addPlaceOptions(nodeConfig.command('print'), printableNames))
+  addPrintOptions(addMirrorOptions(addPlaceOptions(nodeConfig.command('print'), printableNames)))
     .description('print what has to be on a node')
-    .action((flags: MirrorFlags) => print(flags, host))
+    .action((flags: PrintFlags) => print(flags, host))
   addInstallOptions(
     addMirrorOptions(addPlaceOptions(nodeConfig.command('install'), installableNames)),
   )
@@ -51,11 +53,14 @@ export function nodeConfigCommand(host: Host): Command {
   return nodeConfig
 }
 
-async function print(flags: MirrorFlags, host: Host): Promise<void> {
-  const node = new NodeRoot(flags.root)
-  const settings = await readSettings(flags, host.environment)
+async function print(flags: PrintFlags, host: Host): Promise<void> {
+  const { form, root } = flags
+  const node = new NodeRoot(root)
   const name = await chooseRuntime<PrintableName>(flags, node)
-  const printouts = await printFor(name, settings, { node, places: readPlaces(flags) })
+  // The script looks for the address itself.
+  const known = form === 'bootstrap' ? { HOST_IP: '127.0.0.1' } : host.environment
+  const settings = await readSettings(flags, known)
+  const printouts = await printFor(name, settings, { node, places: readPlaces(flags), form })
   if (flags.format === 'json') host.write(`${JSON.stringify(printouts, undefined, 2)}\n`)
   else host.write(formatPrintouts(printouts))
 }

@@ -100,7 +100,8 @@ function addPlugin(config: Mutable<ContainerdConfig>, file: string, plugin: Toml
   if (!isTable(registry)) return
   const path = registry['config_path']
   if (typeof path === 'string' && path !== '') {
-    config.configPath = { directories: path.split(':'), file }
+    const directories = path.split(':').map((directory) => directory.replace(/(?<=.)\/+$/, ''))
+    config.configPath = { directories, file }
   }
   const old = registry['mirrors']
   if (isTable(old) && Object.keys(old).length > 0) config.oldMirrors = file

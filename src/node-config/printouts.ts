@@ -5,6 +5,7 @@
  */
 import { stringify } from 'yaml'
 import { StartError } from '../lib/start-error.ts'
+import { type BottlerocketForm, formatBottlerocket } from './bottlerocket.ts'
 import type { NodeRoot } from './node-root.ts'
 import { allRegistries, type NodePlaces, type NodeSettings } from './runtime.ts'
 import { type InstallableName, installableNames, makeRuntime } from './runtimes.ts'
@@ -19,15 +20,22 @@ export interface Printout {
   readonly text: string
 }
 
+export interface PrintOptions {
+  readonly node: NodeRoot
+  readonly places: NodePlaces
+  /** For Bottlerocket. */
+  readonly form: BottlerocketForm
+}
+
 /** @throws StartError for what the runtime has no setting for. */
 export async function printFor(
   name: PrintableName,
   settings: NodeSettings,
-  { node, places }: { readonly node: NodeRoot; readonly places: NodePlaces },
+  { node, places, form }: PrintOptions,
 ): Promise<readonly Printout[]> {
   switch (name) {
     case 'bottlerocket':
-      return [{ title: 'user data of Bottlerocket', text: formatBottlerocket(settings) }]
+      return [{ title: `Bottlerocket: ${form}`, text: formatBottlerocket(settings, form) }]
     case 'talos':
       return [{ title: 'machine configuration of Talos', text: formatTalos(settings) }]
     case 'docker':
@@ -44,26 +52,10 @@ export async function printFor(
 async function printFiles(
   name: InstallableName,
   settings: NodeSettings,
-  { node, places }: { readonly node: NodeRoot; readonly places: NodePlaces },
+  { node, places }: Pick<PrintOptions, 'node' | 'places'>,
 ): Promise<Printout[]> {
   const wanted = await makeRuntime(name, places).listWanted(settings, node)
   return wanted.map(({ path, render }) => ({ title: path, text: render(undefined) }))
-}
-
-function formatBottlerocket({ mirrors, registries, ca, isFallingBack }: NodeSettings): string {
-  if (!isFallingBack) throw noSetting('Bottlerocket', '--no-fallback')
-  const endpoints = JSON.stringify(mirrors.map(({ url }) => url))
-  const entries = registries.map(
-    (registry) =>
-      '[[settings.container-registry.mirrors]]\n' +
-      `registry = ${JSON.stringify(registry === allRegistries ? '*' : registry)}\n` +
-      `endpoint = ${endpoints}\n`,
-  )
-  if (ca !== undefined) {
-    const data = Buffer.from(ca).toString('base64')
-    entries.push(`[settings.pki.trow]\ntrusted = true\ndata = "${data}"\n`)
-  }
-  return entries.join('\n')
 }
 
 /** One document for each registry, from Talos 1.12 on. */

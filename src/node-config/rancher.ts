@@ -80,19 +80,30 @@ export function formatRegistriesYaml(
     )
   }
   const document = before === undefined ? new Document({}) : parseDocument(before)
-  if (document.contents === null) document.contents = document.createNode({}) as never
-  if (document.errors.length > 0 || !isMap(document.contents)) {
-    throw new StartError(`${file} is no valid YAML with "mirrors" and "configs"; mend it first`)
+  const wrong = new StartError(
+    `${file} is no valid YAML with "mirrors" and "configs"; mend it first`,
+  )
+  if (document.errors.length > 0) throw wrong
+  const put = (path: readonly string[], value: unknown): void => {
+    // A key that somebody left without a value is as good as none.
+    for (let length = 0; length < path.length; length++) {
+      const above = path.slice(0, length)
+      const found: unknown = document.getIn(above)
+      if (isMap(found)) continue
+      if (found !== undefined && found !== null) throw wrong
+      document.setIn(above, document.createNode({}))
+    }
+    document.setIn(path, document.createNode(value))
   }
   for (const registry of registries) {
     const path = ['mirrors', registry === allRegistries ? '*' : registry, 'endpoint']
     const theirs: unknown = document.getIn(path)
     const kept: unknown = isSeq(theirs) ? theirs.toJSON() : []
     const all = [...mirrors.map(({ url }) => url), ...(kept as readonly unknown[])]
-    document.setIn(path, document.createNode([...new Set(all)]))
+    put(path, [...new Set(all)])
   }
   for (const { authority, isSecure } of mirrors) {
-    if (isSecure && ca !== undefined) document.setIn(['configs', authority, 'tls', 'ca_file'], ca)
+    if (isSecure && ca !== undefined) put(['configs', authority, 'tls', 'ca_file'], ca)
   }
   return document.toString({ lineWidth: 0 })
 }
