@@ -8,6 +8,7 @@ import { mkdir, mkdtemp, readFile, readdir, rename, rm, stat, utimes } from 'nod
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import {
+  definitionModules,
   findGoVersion,
   findTool,
   installHint,
@@ -112,6 +113,13 @@ async function makeTools(module: ModuleName): Promise<string> {
   return directory
 }
 
+/** The files of modules that have no program: definitions of other people's objects. */
+function downloadDefinitions(): void {
+  const cwd = join(toolsModules.tools.directory, 'crds')
+  const env = { ...process.env, GOWORK: 'off' }
+  execFileSync('go', ['mod', 'download', ...definitionModules], { cwd, env, stdio: 'inherit' })
+}
+
 function listDebianPackages(): void {
   const origins = toolNames.map((name) => tools[name])
   const packages = origins.flatMap((origin) => ('debian' in origin ? [origin.debian] : []))
@@ -163,6 +171,7 @@ async function main(): Promise<void> {
     const inUse: string[] = []
     for (const module of moduleNames) inUse.push(await makeTools(module))
     await removeOldBuilds(inUse)
+    downloadDefinitions()
     await printDirectories()
   }
 }

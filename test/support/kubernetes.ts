@@ -14,6 +14,9 @@ import { until } from './until.ts'
 
 const execute = promisify(execFile)
 
+/** Debian's etcd is older than the lists by watching that clients of Kubernetes otherwise try in vain. */
+export const oldEtcd = { KUBE_FEATURE_WatchListClient: 'false' }
+
 /** An EndpointSlice may not name a loopback address, so one that is none is put on that device. */
 export const nodeAddress = '10.77.0.1'
 
@@ -22,6 +25,8 @@ export interface KubernetesOptions {
   readonly directory: string
   /** Users beside the administrator, by their bearer token. */
   readonly users?: Readonly<Record<string, { name: string; groups?: readonly string[] }>>
+  /** Whether Deployments make pods, service accounts exist, and what is deleted takes its own along. */
+  readonly controllers?: boolean
 }
 
 export interface KubernetesRequest {
@@ -36,21 +41,24 @@ export class Kubernetes implements AsyncDisposable {
   /** PEM. */
   readonly ca: string
   readonly token: string
+  /** Path of the administrator's kubeconfig. */
+  readonly kubeconfig: string
+  readonly #directory: string
   readonly #processes: readonly ChildProcess[]
-  readonly #auditFile: string
 
   constructor(parts: {
     port: number
     ca: string
     token: string
+    directory: string
     processes: readonly ChildProcess[]
-    auditFile: string
   }) {
     this.url = `https://127.0.0.1:${parts.port}`
     this.ca = parts.ca
     this.token = parts.token
+    this.kubeconfig = kubeconfigPath(parts.directory)
+    this.#directory = parts.directory
     this.#processes = parts.processes
-    this.#auditFile = parts.auditFile
   }
 
   async request(method: string, path: string, options: KubernetesRequest = {}): Promise<Reply> {
@@ -73,7 +81,7 @@ export class Kubernetes implements AsyncDisposable {
 
   /** The audit log so far. */
   async auditEvents(): Promise<Record<string, unknown>[]> {
-    const text = await readFile(this.#auditFile, 'utf8')
+    const text = await readFile(join(this.#directory, 'audit.log'), 'utf8')
     return text
       .split('\n')
       .filter((line) => line !== '')
@@ -103,12 +111,14 @@ export async function startKubernetes(options: KubernetesOptions): Promise<Kuber
   started.defer(async () => await end(etcd))
   const port = await findFreePort()
   const token = 'administrator'
-  const auditFile = join(directory, 'audit.log')
   await writeFiles(directory, {
     [token]: { name: 'admin', groups: ['system:masters'] },
     ...options.users,
   })
-  const server = startProcess('kube-apiserver', directory, apiServerFlags(directory, etcdUrl, port))
+  const flags = apiServerFlags(directory, etcdUrl, port)
+  // Without the controllers nobody makes the service accounts that pods need.
+  if (options.controllers !== true) flags.push('--disable-admission-plugins=ServiceAccount')
+  const server = startProcess('kube-apiserver', directory, flags)
   started.defer(async () => await end(server))
   const url = new URL(`https://127.0.0.1:${port}/readyz`)
   const ca = await until('the API server is ready', async () => {
@@ -119,14 +129,49 @@ export async function startKubernetes(options: KubernetesOptions): Promise<Kuber
     const reply = await send('GET', url, { headers }, { ca: certificate }).catch(() => undefined)
     return reply?.status === 200 && certificate
   })
+  await writeFile(kubeconfigPath(directory), JSON.stringify(kubeconfig(port, ca, token)))
+  const processes = [etcd, server]
+  if (options.controllers === true) processes.push(startControllers(directory))
   started.move()
-  return new Kubernetes({ port, ca, token, processes: [etcd, server], auditFile })
+  return new Kubernetes({ port, ca, token, directory, processes })
 }
 
-/** Puts the address on the loopback device for as long as it is needed. Only root can. */
-export async function claimNodeAddress(): Promise<AsyncDisposable> {
+function startControllers(directory: string): ChildProcess {
+  return startProcess('kube-controller-manager', directory, [
+    `--kubeconfig=${kubeconfigPath(directory)}`,
+    `--root-ca-file=${join(directory, 'pki/apiserver.crt')}`,
+    `--service-account-private-key-file=${join(directory, 'service-account.key')}`,
+    '--use-service-account-credentials',
+    // There are no kubelets that would say that their nodes are well.
+    '--controllers=*,-node-lifecycle-controller',
+    '--leader-elect=false',
+    '--secure-port=0',
+  ])
+}
+
+function kubeconfigPath(directory: string): string {
+  return join(directory, 'kubeconfig')
+}
+
+function kubeconfig(port: number, ca: string, token: string): object {
+  const cluster = {
+    server: `https://127.0.0.1:${port}`,
+    'certificate-authority-data': Buffer.from(ca).toString('base64'),
+  }
+  return {
+    apiVersion: 'v1',
+    kind: 'Config',
+    'current-context': 'test',
+    contexts: [{ name: 'test', context: { cluster: 'test', user: 'admin' } }],
+    clusters: [{ name: 'test', cluster }],
+    users: [{ name: 'admin', user: { token } }],
+  }
+}
+
+/** Puts an address on the loopback device for as long as it is needed. Only root can. */
+export async function claimNodeAddress(address: string = nodeAddress): Promise<AsyncDisposable> {
   const change = async (verb: string) =>
-    await execute('ip', ['address', verb, `${nodeAddress}/32`, 'dev', 'lo'])
+    await execute('ip', ['address', verb, `${address}/32`, 'dev', 'lo'])
   await change('replace')
   return { [Symbol.asyncDispose]: async () => void (await change('delete')) }
 }
@@ -163,8 +208,6 @@ function apiServerFlags(directory: string, etcdUrl: string, port: number): strin
     '--authorization-mode=RBAC',
     '--service-cluster-ip-range=10.96.0.0/16',
     '--endpoint-reconciler-type=none',
-    // There is no controller that would make service accounts for pods.
-    '--disable-admission-plugins=ServiceAccount',
     // Services are reached at their endpoints: there is no kube-proxy either.
     '--enable-aggregator-routing=true',
     '--allow-privileged=true',
@@ -174,13 +217,13 @@ function apiServerFlags(directory: string, etcdUrl: string, port: number): strin
 }
 
 function startProcess(
-  tool: 'etcd' | 'kube-apiserver',
+  tool: 'etcd' | 'kube-apiserver' | 'kube-controller-manager',
   directory: string,
   args: readonly string[],
 ): ChildProcess {
   const child = spawn(getTool(tool), args, {
     cwd: directory,
-    env: { PATH: process.env['PATH'] },
+    env: { PATH: process.env['PATH'], ...oldEtcd },
     stdio: ['ignore', 'ignore', 'pipe'],
   })
   child.stderr?.on('data', (text: Buffer) => void appendFile(join(directory, 'log'), text))

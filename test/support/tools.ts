@@ -3,7 +3,7 @@
 // the PATH. A test skips when its tool is missing, unless TROW_REQUIRE_CLIENTS=1 makes that fail; the
 // few that no script can install are never required.
 
-import { execFileSync } from 'node:child_process'
+import { execFileSync, type StdioOptions } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { accessSync, constants, readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
@@ -44,7 +44,7 @@ export const tools = {
   dockerd: { debian: 'docker.io', at: '/usr/sbin/dockerd' },
   etcd: { debian: 'etcd-server' },
   'helm-3': { testTools: 'helm.sh/helm/v3/cmd/helm', module: 'helm-3', pinned: true },
-  'helm-4': { testTools: 'helm.sh/helm/v4/cmd/helm', module: 'charts', pinned: true },
+  'helm-4': { testTools: 'helm.sh/helm/v4/cmd/helm', module: 'helm-4', pinned: true },
   htpasswd: { debian: 'apache2-utils' },
   'kube-apiserver': {
     testTools: 'k8s.io/kubernetes/cmd/kube-apiserver',
@@ -62,7 +62,6 @@ export const tools = {
     pinned: true,
   },
   kubectl: { testTools: 'k8s.io/kubernetes/cmd/kubectl', module: 'kubernetes', pinned: true },
-  kwok: { testTools: 'sigs.k8s.io/kwok/cmd/kwok', module: 'charts', pinned: true },
   mmdebstrap: { debian: 'mmdebstrap' },
   nginx: { debian: 'nginx' },
   olareg: { testTools: 'github.com/olareg/olareg/cmd/olareg' },
@@ -98,7 +97,7 @@ const kubernetesVersion = ['component-base/version', 'client-go/pkg/version'].fl
 
 const commonFlags = ['-mod=readonly', '-buildvcs=false', '-trimpath']
 
-export const moduleNames = ['tools', 'kubernetes', 'charts', 'helm-3', 'kube-score'] as const
+export const moduleNames = ['tools', 'kubernetes', 'helm-3', 'helm-4', 'kube-score'] as const
 
 export type ModuleName = (typeof moduleNames)[number]
 
@@ -109,8 +108,8 @@ export type ModuleName = (typeof moduleNames)[number]
 export const toolsModules: Readonly<Record<ModuleName, ToolsModule>> = {
   tools: toolsModule('.'),
   kubernetes: toolsModule('kubernetes', kubernetesVersion),
-  charts: toolsModule('charts'),
   'helm-3': toolsModule('helm-3'),
+  'helm-4': toolsModule('helm-4'),
   'kube-score': toolsModule('kube-score'),
 }
 
@@ -155,6 +154,26 @@ let goVersion: string | undefined | null = null
 function findBuiltToolsDirectory(module: ModuleName): string | undefined {
   if (goVersion === null) goVersion = findGoVersion()
   return goVersion === undefined ? undefined : toolsBinDirectory(module, goVersion)
+}
+
+/** Modules of `test/tools/crds`, for the definitions of objects of other people's controllers. */
+export const definitionModules = [
+  'github.com/cert-manager/cert-manager',
+  'github.com/prometheus-operator/prometheus-operator',
+  'sigs.k8s.io/gateway-api',
+] as const
+
+/** Where Go keeps the files of one of them; undefined if it does not have them. */
+export function findDefinitions(module: (typeof definitionModules)[number]): string | undefined {
+  const cwd = join(toolsModules.tools.directory, 'crds')
+  const args = ['list', '-m', '-mod=readonly', '-f', '{{.Dir}}', module]
+  const stdio: StdioOptions = ['ignore', 'pipe', 'ignore']
+  const env = { ...process.env, GOWORK: 'off' }
+  try {
+    return execFileSync('go', args, { cwd, env, encoding: 'utf8', stdio }).trim() || undefined
+  } catch {
+    return undefined
+  }
 }
 
 function isExecutable(path: string): boolean {
