@@ -1,0 +1,38 @@
+{{/* How the pods are reached, and what they may reach. */}}
+
+{{/* Takes (list $ host): a host as an ingress or a route wants it, without a port. */}}
+{{- define "trow.ingressHost" -}}
+{{- $root := index . 0 -}}
+{{- index . 1 | default (regexReplaceAll ":[0-9]+$" $root.Values.trow.domain "") -}}
+{{- end -}}
+
+{{/* Takes (list $ port from ports), of which the ports are open to all. */}}
+{{- define "trow.networkRules" -}}
+{{- $egress := (index . 0).Values.networkPolicy.egress -}}
+policyTypes: {{ ternary "[Ingress, Egress]" "[Ingress]" $egress.enabled }}
+ingress:
+  - ports:
+      - port: {{ index . 1 }}
+        protocol: TCP
+    {{- with index . 2 }}
+    from:
+      {{- toYaml . | nindent 6 }}
+    {{- end }}
+  {{- range index . 3 }}
+  - ports:
+      - port: {{ . }}
+        protocol: TCP
+  {{- end }}
+{{- if $egress.enabled }}
+egress:
+  - ports:
+      - port: 53
+        protocol: UDP
+      - port: 53
+        protocol: TCP
+      {{- range $egress.ports }}
+      - port: {{ . }}
+        protocol: TCP
+      {{- end }}
+{{- end }}
+{{- end -}}

@@ -1,0 +1,438 @@
+// The objects that the chart makes, over all combinations of its choices: they fit each other, run with no
+// more rights than they need, and their configuration is one that Trow takes.
+
+import assert from 'node:assert/strict'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { before, describe, test, type TestContext } from 'node:test'
+import { collectDefaultMetrics, Registry } from '@prometheus-io/client'
+import { parse } from 'yaml'
+import { formatPlainManifests, plainManifests } from '../../scripts/release/plain-manifests.ts'
+import { configSchema } from '../../src/config/schema.ts'
+import { chartMatrix } from '../support/chart-matrix.ts'
+import {
+  chartDirectory,
+  type KubernetesObject,
+  parseManifests,
+  renderChart,
+  runTool,
+  type Values,
+} from '../support/helm.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
+import { findTool, requireTool } from '../support/tools.ts'
+
+interface Rendered {
+  readonly name: string
+  readonly text: string
+  readonly objects: readonly KubernetesObject[]
+}
+
+const rendered: Rendered[] = []
+
+before(async () => {
+  if (findTool('helm-4') === undefined) return
+  for (const { name, values } of chartMatrix()) {
+    const { code, stdout, stderr } = await renderChart(values)
+    assert.equal(code, 0, `${name}: ${stderr}`)
+    rendered.push({ name, text: stdout, objects: parseManifests(stdout) })
+  }
+})
+
+/** Runs a check on each combination; a failure says which one it was. */
+function forEach(t: TestContext, check: (objects: readonly KubernetesObject[]) => void): void {
+  if (requireTool(t, 'helm-4') === undefined) return
+  for (const { name, objects } of rendered) {
+    try {
+      check(objects)
+    } catch (error) {
+      throw new Error(name, { cause: error })
+    }
+  }
+}
+
+const clusterScoped = ['ClusterRole', 'ClusterRoleBinding', 'ValidatingWebhookConfiguration']
+const workloads = ['StatefulSet', 'Deployment', 'DaemonSet']
+
+const ofKind = (objects: readonly KubernetesObject[], ...kinds: string[]) =>
+  objects.filter(({ kind }) => kinds.includes(kind))
+
+const named = (objects: readonly KubernetesObject[], kind: string, name: string) =>
+  objects.find((object) => object.kind === kind && object.metadata.name === name)
+
+const podsOf = (objects: readonly KubernetesObject[]) =>
+  ofKind(objects, ...workloads).map((object) => ({ object, pod: object['spec'].template }))
+
+const selects = (
+  selector: Readonly<Record<string, string>>,
+  labels: Readonly<Record<string, string>>,
+) => Object.entries(selector).every(([key, value]) => labels[key] === value)
+
+const decoded = (secret: KubernetesObject | undefined, key: string) =>
+  Buffer.from(String(secret?.['data']?.[key] ?? ''), 'base64').toString()
+
+describe('objects of the chart', () => {
+  test('have a name of their own and a namespace unless they have none', (t) =>
+    forEach(t, (objects) => {
+      const names = objects.map(({ kind, metadata }) => `${kind}/${metadata.name}`)
+      assert.equal(new Set(names).size, names.length)
+      for (const { kind, metadata } of objects) {
+        const ofNodes = metadata.labels?.['app.kubernetes.io/component'] === 'nodes'
+        const namespace = ofNodes ? 'trow-nodes' : 'trow'
+        const expected = clusterScoped.includes(kind) ? undefined : namespace
+        assert.equal(metadata.namespace, expected, `${kind}/${metadata.name}`)
+        assert.equal(metadata.labels?.['app.kubernetes.io/instance'], 'trow')
+      }
+    }))
+
+  test('select pods that are there, at ports that they have', (t) =>
+    forEach(t, (objects) => {
+      const pods = podsOf(objects).map(({ pod }) => pod)
+      const portsOf = (selector: Record<string, string>) => {
+        const found = pods.filter((pod) => selects(selector, pod.metadata.labels))
+        assert.equal(found.length, 1)
+        // oxlint-disable-next-line typescript/no-explicit-any
+        return found[0].spec.containers.flatMap((c: any) => (c.ports ?? []).map((p: any) => p.name))
+      }
+      for (const service of ofKind(objects, 'Service')) {
+        const ports = portsOf(service['spec'].selector)
+        for (const { targetPort } of service['spec'].ports) assert.ok(ports.includes(targetPort))
+      }
+      for (const networkPolicy of ofKind(objects, 'NetworkPolicy')) {
+        const { podSelector, ingress = [] } = networkPolicy['spec']
+        const ports = portsOf(podSelector.matchLabels)
+        for (const rule of ingress)
+          for (const { port } of rule.ports) assert.ok(ports.includes(port))
+      }
+      for (const object of ofKind(objects, 'PodDisruptionBudget')) {
+        portsOf(object['spec'].selector.matchLabels)
+      }
+    }))
+
+  test('refer to objects that are there, or that the values named', (t) =>
+    forEach(t, (objects) => {
+      const given = ['login', 'registry-tls', 'docker-hub', 'certificate', 'authority']
+      const made = ofKind(objects, 'Certificate').map((object) => object['spec'].secretName)
+      for (const { pod } of podsOf(objects)) {
+        const { volumes = [], serviceAccountName } = pod.spec
+        for (const { secret } of volumes) {
+          const name = secret?.secretName
+          if (name === undefined || given.includes(name) || made.includes(name)) continue
+          assert.ok(named(objects, 'Secret', name), name)
+        }
+        assert.ok(named(objects, 'ServiceAccount', serviceAccountName), serviceAccountName)
+      }
+      for (const object of ofKind(objects, 'Ingress', 'HTTPRoute')) {
+        const text = JSON.stringify(object['spec'])
+        assert.match(text, /"name":"trow"/)
+        assert.match(text, /"host(?:names)?":\[?"registry\.example\.com"/)
+        assert.doesNotMatch(text, /"(?:path|value)":"\/"/)
+      }
+    }))
+
+  test('run as 333333 with no right that they can do without', (t) =>
+    forEach(t, (objects) => {
+      for (const { object, pod } of podsOf(objects)) {
+        if (object.kind === 'DaemonSet') continue
+        const { runAsNonRoot, runAsUser, runAsGroup, fsGroup, seccompProfile } =
+          pod.spec.securityContext
+        assert.deepEqual([runAsUser, runAsGroup, fsGroup], [333333, 333333, 333333])
+        assert.deepEqual([runAsNonRoot, seccompProfile.type], [true, 'RuntimeDefault'])
+        for (const container of pod.spec.containers) {
+          const { readOnlyRootFilesystem, allowPrivilegeEscalation, capabilities } =
+            container.securityContext
+          assert.deepEqual([readOnlyRootFilesystem, allowPrivilegeEscalation], [true, false])
+          assert.deepEqual(capabilities.drop, ['ALL'])
+        }
+        const speaksToApi = ofKind(objects, 'ClusterRole').some(
+          ({ metadata }) => metadata.labels?.['app.kubernetes.io/component'] === 'webhook',
+        )
+        const isWebhook = object.metadata.name === 'trow-webhook'
+        assert.equal(pod.spec.automountServiceAccountToken, isWebhook && speaksToApi)
+      }
+    }))
+
+  test('have probes, requests, a limit of memory and the one image', (t) =>
+    forEach(t, (objects) => {
+      for (const { object, pod } of podsOf(objects)) {
+        for (const container of pod.spec.containers) {
+          assert.match(container.image, /^ghcr\.io\/trow-registry\/trow:/)
+          assert.ok(container.resources.requests.cpu)
+          assert.ok(container.resources.limits.memory)
+          if (object.kind !== 'DaemonSet') {
+            const { startupProbe, livenessProbe, readinessProbe } = container
+            assert.ok(startupProbe && livenessProbe && readinessProbe)
+          }
+          // A file that is mounted by itself is not replaced when the Secret changes.
+          // oxlint-disable-next-line typescript/no-explicit-any
+          assert.ok(container.volumeMounts.every((mount: any) => mount.subPath === undefined))
+        }
+      }
+    }))
+
+  test('give Trow a configuration that it takes, and each component no more than it needs', (t) =>
+    forEach(t, (objects) => {
+      const secrets = ofKind(objects, 'Secret').filter((object) => object['data']?.['config.yaml'])
+      assert.ok(secrets.length >= 1)
+      for (const secret of secrets) {
+        const config = parse(decoded(secret, 'config.yaml')) as object
+        const { error } = configSchema.safeParse(config)
+        assert.equal(error?.message, undefined)
+      }
+      const webhook = decoded(named(objects, 'Secret', 'trow-webhook-config'), 'config.yaml')
+      assert.doesNotMatch(webhook, /auth|registry_proxies/)
+    }))
+
+  test('let every node be drained, and keep webhooks apart', (t) =>
+    forEach(t, (objects) => {
+      const deployment = named(objects, 'Deployment', 'trow-webhook')
+      const budget = named(objects, 'PodDisruptionBudget', 'trow-webhook')
+      const replicas = deployment?.['spec'].replicas
+      assert.equal(budget !== undefined, deployment !== undefined && replicas !== 1)
+      if (budget) assert.equal(budget['spec'].maxUnavailable, 1)
+      if (deployment === undefined) return
+      const { topologySpreadConstraints, affinity } = deployment['spec'].template.spec
+      assert.equal(topologySpreadConstraints.length, 2)
+      assert.ok(affinity.podAntiAffinity)
+    }))
+})
+
+describe('nodes', () => {
+  test('are changed in one directory, by what can do nothing else', (t) =>
+    forEach(t, (objects) => {
+      const set = named(objects, 'DaemonSet', 'trow-nodes')
+      if (set === undefined) return
+      const { spec } = set['spec'].template
+      const [container] = spec.containers
+      const paths = spec.volumes.flatMap((volume: Values) => {
+        const hostPath = volume['hostPath'] as { path: string } | undefined
+        return hostPath === undefined ? [] : [hostPath.path]
+      })
+      const runtime = container.args.includes('--runtime=k3s') ? 'k3s' : 'containerd'
+      assert.equal(paths[0], runtime === 'k3s' ? '/etc/rancher/k3s' : '/etc/containerd')
+      for (const mount of container.volumeMounts) {
+        assert.equal(mount.readOnly ?? false, mount.name !== 'runtime')
+      }
+      const { privileged, allowPrivilegeEscalation, capabilities } = container.securityContext
+      assert.deepEqual([privileged, allowPrivilegeEscalation], [undefined, false])
+      assert.deepEqual(capabilities.drop, ['ALL'])
+      assert.deepEqual([spec.hostNetwork, spec.hostPID], [undefined, undefined])
+      assert.ok(container.args.includes('--uninstall-on-exit'))
+      assert.ok(!container.args.includes('--no-fallback'))
+    }))
+
+  test('are told of the registry by the way that there is', (t) =>
+    forEach(t, (objects) => {
+      const set = named(objects, 'DaemonSet', 'trow-nodes')
+      if (set === undefined) return
+      const args = set['spec'].template.spec.containers[0].args as string[]
+      const [mirror] = args.filter((arg) => arg.startsWith('--mirror='))
+      const isSecure = JSON.stringify(named(objects, 'StatefulSet', 'trow')).includes('--tls=')
+      const ways = [
+        'https://registry.example.com',
+        // Kubernetes makes one dollar of two, and leaves the rest to Trow.
+        `http${isSecure ? 's' : ''}://$$(HOST_IP):30500`,
+      ]
+      assert.ok(ways.includes(mirror?.replace('--mirror=', '') ?? ''))
+    }))
+})
+
+describe('the webhook', () => {
+  test('is asked about all that can start an image, but not about what Trow itself needs', (t) =>
+    forEach(t, (objects) => {
+      const [configuration] = ofKind(objects, 'ValidatingWebhookConfiguration')
+      if (configuration === undefined) return
+      const [hook] = configuration['webhooks']
+      assert.equal(hook.name, 'validator.trow.io')
+      assert.equal(hook.failurePolicy, 'Fail')
+      const [excluded] = hook.namespaceSelector.matchExpressions
+      assert.deepEqual(excluded, {
+        key: 'kubernetes.io/metadata.name',
+        operator: 'NotIn',
+        values: [
+          'kube-system',
+          'trow',
+          ...(named(objects, 'DaemonSet', 'trow-nodes') ? ['trow-nodes'] : []),
+        ],
+      })
+      const [pods] = hook.rules
+      assert.deepEqual(pods.operations, ['CREATE', 'UPDATE'])
+      assert.deepEqual(pods.resources, ['pods', 'pods/ephemeralcontainers'])
+    }))
+
+  test('is reached by the name that its certificate is for', (t) =>
+    forEach(t, (objects) => {
+      const [configuration] = ofKind(objects, 'ValidatingWebhookConfiguration')
+      if (configuration === undefined) return
+      const [{ clientConfig }] = configuration['webhooks']
+      const service = named(objects, 'Service', clientConfig.service.name)
+      assert.ok(service?.['spec'].ports.some(({ port }: { port: number }) => port === 443))
+      const from = (configuration.metadata as { annotations?: Record<string, string> }).annotations
+      const certificate = named(objects, 'Certificate', 'trow-webhook')
+      assert.equal(from?.['cert-manager.io/inject-ca-from'], certificate && 'trow/trow-webhook')
+      if (certificate) {
+        assert.ok(certificate['spec'].dnsNames.includes(`${clientConfig.service.name}.trow.svc`))
+      }
+    }))
+
+  test('may read and change one Secret and one configuration, and nothing else', (t) =>
+    forEach(t, (objects) => {
+      const rules = ofKind(objects, 'Role', 'ClusterRole')
+        .filter(({ metadata }) => metadata.labels?.['app.kubernetes.io/component'] === 'webhook')
+        .flatMap((role) => role['rules'])
+      for (const rule of rules) {
+        assert.deepEqual(rule.resourceNames?.length, 1)
+        assert.doesNotMatch(rule.verbs.join(), /\*|create|delete/)
+      }
+    }))
+
+  test('has the failure policy of the values, and namespaces that stay excluded', async (t) => {
+    if (requireTool(t, 'helm-4') === undefined) return
+    const { stdout, stderr } = await renderChart({
+      trow: {
+        validationWebhook: {
+          enabled: true,
+          failurePolicy: 'Ignore',
+          config: { default: 'Deny', validate_workloads: false },
+        },
+      },
+      webhooks: {
+        excludedNamespaces: ['kube-system', 'calico-system'],
+        namespaceSelector: {
+          matchLabels: { judged: 'yes' },
+          matchExpressions: [{ key: 'tier', operator: 'Exists' }],
+        },
+        matchConditions: [{ name: 'x', expression: 'true' }],
+      },
+    })
+    const objects = parseManifests(stdout)
+    const [configuration] = ofKind(objects, 'ValidatingWebhookConfiguration')
+    assert.ok(configuration, stderr)
+    const [hook] = configuration['webhooks']
+    assert.equal(hook.failurePolicy, 'Ignore')
+    assert.deepEqual(hook.namespaceSelector.matchLabels, { judged: 'yes' })
+    const [excluded, tier] = hook.namespaceSelector.matchExpressions
+    assert.deepEqual(excluded.values, ['calico-system', 'kube-system', 'trow'])
+    assert.equal(tier.key, 'tier')
+    assert.equal(hook.rules.length, 1, 'an unquoted `off` asks about no workloads')
+    const config = decoded(named(objects, 'Secret', 'trow-webhook-config'), 'config.yaml')
+    assert.equal(parse(config).image_validation.validate_workloads, 'off')
+  })
+})
+
+test('OpenShift can choose user and groups', async (t) => {
+  if (requireTool(t, 'helm-4') === undefined) return
+  const { stdout, stderr } = await renderChart({
+    podSecurityContext: { runAsUser: null, runAsGroup: null, fsGroup: null },
+  })
+  assert.deepEqual(
+    Object.keys(podsOf(parseManifests(stdout))[0]?.pod.spec.securityContext).toSorted(),
+    ['fsGroupChangePolicy', 'runAsNonRoot', 'seccompProfile'],
+    stderr,
+  )
+  const none = await renderChart({ podSecurityContext: null, containerSecurityContext: null })
+  assert.doesNotMatch(none.stdout, /securityContext/)
+})
+
+test('the plain manifests are those of the chart', async (t) => {
+  if (requireTool(t, 'helm-4') === undefined) return
+  const texts: string[] = []
+  for (const { values } of plainManifests) texts.push((await renderChart({ ...values })).stdout)
+  for (const [file, text] of formatPlainManifests(texts)) {
+    const path = join(import.meta.dirname, '../../deploy', file)
+    assert.equal(await readFile(path, 'utf8'), text, `${file}: run \`npm run chart\``)
+  }
+})
+
+/** What kube-score wants and this chart does not do, each for a reason. */
+const otherwise = [
+  // A tag of a release is never pushed again, and a restart must not need a registry.
+  'container-image-pull-policy',
+  // Nothing is written but to the volume: the root file system is read-only.
+  'container-ephemeral-storage-request-and-limit',
+  // Nobody looks up the name of a single pod.
+  'statefulset-has-servicename',
+  // Nodes have no other way in than a port of their own.
+  'service-type',
+]
+
+test('kube-score has nothing to say', async (t) => {
+  if (requireTool(t, 'helm-4') === undefined) return
+  const kubeScore = requireTool(t, 'kube-score')
+  if (kubeScore === undefined) return
+  // Of those with the rules for the network that it wants.
+  const judged = rendered.filter(({ name }) => name.includes('with everything'))
+  assert.ok(judged.length > 1)
+  for (const { name, text } of judged) {
+    const flags = [
+      '--kubernetes-version=v1.36',
+      '--output-format=ci',
+      '--ignore-container-cpu-limit',
+    ]
+    const { stdout } = await runTool(
+      kubeScore,
+      ['score', ...flags, ...otherwise.flatMap((check) => ['--ignore-test', check]), '-'],
+      { input: text },
+    )
+    assert.match(stdout, /^\[OK\]/m)
+    const complaints = stdout
+      .split('\n')
+      .filter((line) => /^\[(?:CRITICAL|WARNING)\]/.test(line))
+      // The files of a node belong to root.
+      .filter((line) => !/DaemonSet.*low (?:user|group) ID/.test(line))
+    assert.deepEqual(complaints, [], name)
+  }
+})
+
+async function dashboardExpressions(): Promise<string[]> {
+  const text = await readFile(join(chartDirectory, 'files/dashboard.json'), 'utf8')
+  const { panels } = JSON.parse(text) as { panels: { targets: { expr: string }[] }[] }
+  return panels.flatMap(({ targets }) => targets.map(({ expr }) => expr))
+}
+
+describe('monitoring', () => {
+  const find = (kind: string) =>
+    rendered.flatMap(({ objects }) => ofKind(objects, kind)).find((object) => object.kind === kind)
+
+  test('promtool takes the expressions of alerts and dashboard', async (t) => {
+    if (requireTool(t, 'helm-4') === undefined) return
+    const promtool = requireTool(t, 'promtool')
+    if (promtool === undefined) return
+    const records = (await dashboardExpressions()).map((expr, index) => ({
+      record: `panel:${index}`,
+      expr: expr.replaceAll('$__rate_interval', '5m'),
+    }))
+    const groups = find('PrometheusRule')?.['spec'].groups as object[]
+    await using directory = await temporaryDirectory()
+    const file = join(directory.path, 'rules.json')
+    await writeFile(
+      file,
+      JSON.stringify({ groups: [...groups, { name: 'panels', rules: records }] }),
+    )
+    const { code, stdout, stderr } = await runTool(promtool, ['check', 'rules', file])
+    assert.equal(code, 0, `${stdout}${stderr}`)
+  })
+
+  test('alerts and dashboard speak of metrics that there are', async (t) => {
+    if (requireTool(t, 'helm-4') === undefined) return
+    const operations = join(import.meta.dirname, '../../docs/operations.md')
+    const documented = [...(await readFile(operations, 'utf8')).matchAll(/^\| `(trow_\w+)`/gm)]
+    const registry = new Registry()
+    collectDefaultMetrics({ register: registry })
+    const known = [
+      ...documented.map(([, name]) => name),
+      ...registry.getMetricsAsArray().map(({ name }) => name),
+    ]
+    const rules = find('PrometheusRule')?.['spec'].groups[0].rules as { expr: string }[]
+    const dashboard = await readFile(join(chartDirectory, 'files/dashboard.json'), 'utf8')
+    const panels = (JSON.parse(dashboard) as { panels: { targets: { expr: string }[] }[] }).panels
+    const expressions = [...rules, ...panels.flatMap(({ targets }) => targets)]
+    const used = expressions.flatMap(
+      ({ expr }) => expr.match(/\b(?:trow|nodejs|process)_\w+/g) ?? [],
+    )
+    assert.ok(new Set(used).size > 10)
+    const unknown = used.filter(
+      (name) => !known.includes(name.replace(/_(?:bucket|sum|count)$/, '')),
+    )
+    assert.deepEqual(unknown, [])
+  })
+})

@@ -1,0 +1,148 @@
+// What the chart's pods run, run here: the program takes the arguments and files that the chart gives it,
+// and each of them does what it is for.
+
+import assert from 'node:assert/strict'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { describe, test, type TestContext } from 'node:test'
+import { issueCertificate } from '../support/certificate.ts'
+import { parseManifests, renderChart, type KubernetesObject, type Values } from '../support/helm.ts'
+import { runTrow, startTrow } from '../support/run-command.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
+import { requireTool } from '../support/tools.ts'
+import { until } from '../support/until.ts'
+
+interface Container {
+  readonly args: readonly string[]
+  readonly volumeMounts: readonly { readonly name: string; readonly mountPath: string }[]
+}
+
+interface Volume {
+  readonly name: string
+  readonly secret?: {
+    readonly secretName: string
+    readonly items?: readonly { readonly key: string; readonly path: string }[]
+  }
+}
+
+const certificate = issueCertificate(['trow-webhook.trow.svc'])
+
+/** Secrets that values name, and the chart does not make. */
+const given: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  login: { password: 'secret' },
+  certificate: { 'tls.crt': certificate.cert, 'tls.key': certificate.key },
+  authority: { 'ca.crt': certificate.ca },
+  'docker-hub': {
+    '.dockerconfigjson': JSON.stringify({
+      auths: { 'docker.io': { auth: Buffer.from('ann:secret').toString('base64') } },
+    }),
+  },
+}
+
+/** A pod's file system below a directory, and its container's arguments for there. */
+async function makePod(
+  t: TestContext,
+  { values, kind, directory }: { values: Values; kind: string; directory: string },
+): Promise<string[] | undefined> {
+  if (requireTool(t, 'helm-4') === undefined) return undefined
+  const { code, stdout, stderr } = await renderChart(values)
+  assert.equal(code, 0, stderr)
+  const objects = parseManifests(stdout)
+  const spec = objects.find((object) => object.kind === kind)?.['spec'].template.spec
+  const container = spec.containers[0] as Container
+  const here = (text: string) =>
+    text.replaceAll(/(^|[=,]|: )(\/(?:etc\/trow|data|host)\b)/g, `$1${directory}$2`)
+  for (const volume of spec.volumes as Volume[]) {
+    const mount = container.volumeMounts.find(({ name }) => name === volume.name)
+    for (const [file, text] of filesOf(volume, objects)) {
+      const path = join(directory, mount?.mountPath ?? '', file)
+      await mkdir(dirname(path), { recursive: true })
+      await writeFile(path, here(text))
+    }
+  }
+  // As Kubernetes does: two dollars are one.
+  return container.args.map((arg) => here(arg).replaceAll('$$', '$'))
+}
+
+function filesOf({ secret }: Volume, objects: readonly KubernetesObject[]): [string, string][] {
+  if (secret === undefined) return []
+  const made = objects.find(
+    ({ kind, metadata }) => kind === 'Secret' && metadata.name === secret.secretName,
+  )
+  const data = Object.entries((made?.['data'] ?? {}) as Record<string, string>).map(
+    ([key, value]) => [key, Buffer.from(value, 'base64').toString()] as const,
+  )
+  const content = given[secret.secretName] ?? Object.fromEntries(data)
+  const items = secret.items ?? Object.keys(content).map((key) => ({ key, path: key }))
+  return items.map(({ key, path }) => [path, content[key] ?? ''])
+}
+
+describe('the registry', () => {
+  test('starts with the logins, certificate and limits of the values', async (t) => {
+    await using directory = await temporaryDirectory()
+    const args = await makePod(t, {
+      kind: 'StatefulSet',
+      directory: directory.path,
+      values: {
+        trow: {
+          domain: 'registry.example.com',
+          user: 'ann',
+          existingSecret: { name: 'login' },
+          anonymousPull: true,
+          tls: { existingSecret: 'certificate' },
+          secrets: ['docker-hub'],
+          config: { uploads: { idle_timeout: '2h' } },
+          proxyRegistries: {
+            config: {
+              max_size: '50GB',
+              registries: [
+                {
+                  host: 'docker.io',
+                  docker_config_file: '/etc/trow/secrets/docker-hub/.dockerconfigjson',
+                },
+              ],
+            },
+          },
+          validationWebhook: { config: { default: 'Deny', enforce_at_pull: true } },
+        },
+      },
+    })
+    if (args === undefined) return
+    const { code, stdout, stderr } = await runTrow([...args, '--dry-run'])
+    assert.equal(code, 0, stderr)
+    assert.match(stdout, /"registry\.example\.com" \(also: "trow\.trow\.svc\.cluster\.local:8000"/)
+    assert.match(stdout, /Default action: Deny/)
+    assert.match(stdout, /docker\.io/)
+  })
+})
+
+describe('nodes', () => {
+  const directories = {
+    containerd: '/host/etc/containerd/certs.d/_default/hosts.toml',
+    crio: '/host/etc/containers/registries.conf.d/trow.conf',
+    k3s: '/host/etc/rancher/k3s/registries.yaml',
+  } as const
+  for (const [runtime, file] of Object.entries(directories)) {
+    test(`with ${runtime} are configured, and are as before when the pod is stopped`, async (t) => {
+      await using directory = await temporaryDirectory()
+      const args = await makePod(t, {
+        kind: 'DaemonSet',
+        directory: directory.path,
+        values: { nodeConfiguration: { enabled: true, runtime } },
+      })
+      if (args === undefined) return
+      const host = join(directory.path, 'host')
+      await mkdir(dirname(dirname(join(directory.path, file))), { recursive: true })
+      const before = await readdir(host, { recursive: true })
+      const running = startTrow(args, { environment: { HOST_IP: 'fd00::1' } })
+      const written = await until('the file is written', async () =>
+        readFile(join(directory.path, file), 'utf8').catch(() => undefined),
+      )
+      assert.match(written, /\[fd00::1\]:30500/)
+      running.signal('SIGTERM')
+      const { code, stderr } = await running.result
+      assert.equal(code, 0, stderr)
+      assert.deepEqual(await readdir(host, { recursive: true }), before)
+    })
+  }
+})

@@ -1,0 +1,102 @@
+// Helm as people run it, on the project's chart: with a home of its own, and values by standard input.
+
+import { spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { parseAllDocuments } from 'yaml'
+import { getTool } from './tools.ts'
+
+export const helms = ['helm-3', 'helm-4'] as const
+
+export type Helm = (typeof helms)[number]
+
+export const chartDirectory = fileURLToPath(new URL('../../charts/trow/', import.meta.url))
+
+export interface Values {
+  readonly [key: string]: unknown
+}
+
+export interface ToolResult {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** An object of Kubernetes, of which tests look at whatever they like. */
+export interface KubernetesObject {
+  readonly apiVersion: string
+  readonly kind: string
+  readonly metadata: {
+    readonly name: string
+    readonly namespace?: string
+    readonly labels?: Readonly<Record<string, string>>
+  }
+  // oxlint-disable-next-line typescript/no-explicit-any
+  readonly [key: string]: any
+}
+
+interface ToolOptions {
+  readonly input?: string
+  readonly environment?: NodeJS.ProcessEnv
+}
+
+/** Whatever its exit code is. */
+export async function runTool(
+  program: string,
+  args: readonly string[],
+  { input = '', environment = {} }: ToolOptions = {},
+): Promise<ToolResult> {
+  const child = spawn(program, args, {
+    env: { PATH: process.env['PATH'], HOME: '/nonexistent', ...environment },
+    stdio: ['pipe', 'pipe', 'pipe'],
+  })
+  const output = { stdout: [] as Buffer[], stderr: [] as Buffer[] }
+  child.stdout.on('data', (bytes: Buffer) => output.stdout.push(bytes))
+  child.stderr.on('data', (bytes: Buffer) => output.stderr.push(bytes))
+  child.stdin.on('error', () => {})
+  child.stdin.end(input)
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', resolve)
+  })
+  return {
+    code,
+    stdout: Buffer.concat(output.stdout).toString(),
+    stderr: Buffer.concat(output.stderr).toString(),
+  }
+}
+
+export async function runHelm(
+  helm: Helm,
+  args: readonly string[],
+  { values, environment = {} }: { values?: Values; environment?: NodeJS.ProcessEnv } = {},
+): Promise<ToolResult> {
+  const flags = values === undefined ? [] : ['--values', '-']
+  const input = values === undefined ? '' : JSON.stringify(values)
+  return await runTool(getTool(helm), [...args, ...flags], { input, environment })
+}
+
+/** The manifests that a release `trow` in a namespace `trow` consists of. */
+export async function renderChart(values: Values, helm: Helm = 'helm-4'): Promise<ToolResult> {
+  const apis = ['gateway.networking.k8s.io/v1', 'cert-manager.io/v1', 'monitoring.coreos.com/v1']
+  return await runHelm(
+    helm,
+    [
+      'template',
+      'trow',
+      chartDirectory,
+      '--namespace=trow',
+      '--kube-version=v1.36.3',
+      ...apis.map((api) => `--api-versions=${api}`),
+    ],
+    { values },
+  )
+}
+
+export function parseManifests(text: string): KubernetesObject[] {
+  return parseAllDocuments(text)
+    .map((document) => {
+      if (document.errors.length > 0) throw new Error(String(document.errors[0]))
+      return document.toJS() as KubernetesObject | null
+    })
+    .filter((object) => object !== null)
+}
