@@ -188,7 +188,7 @@ describe('the webhook, called by a Kubernetes API server', () => {
     })
   })
 
-  test('an object of 1 MiB is judged like any other', async (t) => {
+  test('an object of 1 MiB, and one of 3 MiB that no database would take, is judged like any other', async (t) => {
     const cluster = await started(t)
     if (cluster === undefined) return
     await hook(cluster, webhookOf({ url: `https://127.0.0.1:${port()}/validate-image` }))
@@ -200,6 +200,13 @@ describe('the webhook, called by a Kubernetes API server', () => {
     const bad = await cluster.request('POST', pods, { body: large('large-bad', 'nginx') })
     assert.equal(bad.status, 403)
     await cluster.create(pods, large('large-good', 'quay.io/team/app'))
+    // The API server takes no larger requests.
+    env.push({ name: 'LARGER', value: 'x'.repeat(1.9 * 1024 * 1024) })
+    const dry = async (image: string): Promise<number> => {
+      const body = large('largest', image)
+      return (await cluster.request('POST', `${pods}?dryRun=All`, { body })).status
+    }
+    assert.deepEqual([await dry('nginx'), await dry('quay.io/team/app')], [403, 201])
   })
 
   test('by Service, under the name that the certificate is for', async (t) => {

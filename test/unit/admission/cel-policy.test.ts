@@ -1,5 +1,5 @@
-// The exported policy's form. That the API server's CEL reads it and decides as the webhook does was
-// tried with its own environment; see decision 10.
+// The exported policy's form. That an API server decides by it as the webhook does is shown by
+// test/e2e/admission-exported.test.ts.
 
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
