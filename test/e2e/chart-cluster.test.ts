@@ -5,19 +5,19 @@ import assert from 'node:assert/strict'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, test, type TestContext } from 'node:test'
-import { parse, stringify } from 'yaml'
+import { parseDocument } from 'yaml'
 import { chartMatrix } from '../support/chart-matrix.ts'
 import {
   chartDirectory,
   type Helm,
   helms,
-  type KubernetesObject,
   renderChart,
   runHelm,
   type Values,
 } from '../support/helm.ts'
 import { findFreePort } from '../support/free-port.ts'
 import type { Reply } from '../support/http-client.ts'
+import { decodeSecret, type Kind, type OfKind } from '../support/kubernetes-objects.ts'
 import { addDefinitions, runKubectl } from '../support/kubectl.ts'
 import {
   claimNodeAddress,
@@ -122,12 +122,13 @@ async function helmRun(helm: Helm, cluster: Kubernetes, args: readonly string[],
   return result.stdout
 }
 
-async function get(cluster: Kubernetes, path: string): Promise<KubernetesObject> {
+async function get<K extends Kind>(cluster: Kubernetes, path: string): Promise<OfKind<K>> {
   const reply = await cluster.request('GET', path)
   assert.equal(reply.status, 200, reply.body.toString())
-  return reply.json() as KubernetesObject
+  return reply.json() as OfKind<K>
 }
 
+const apps = '/apis/apps/v1/namespaces'
 const webhookPath =
   '/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/trow-validation'
 const authorityPath = '/api/v1/namespaces/trow/secrets/trow-webhook-ca'
@@ -165,23 +166,21 @@ for (const helm of helms) {
       const before = await listNames(cluster)
       const notes = await helmRun(helm, cluster, ['install', 'trow', chartDirectory], installed)
       assert.match(notes, /kubectl/)
-      const statefulSet = await get(cluster, '/apis/apps/v1/namespaces/trow/statefulsets/trow')
-      assert.equal(statefulSet['status'].readyReplicas, 1)
-      const nodes = await get(cluster, '/apis/apps/v1/namespaces/trow-nodes/daemonsets/trow-nodes')
-      assert.equal(nodes['status'].numberReady, 2, 'one on each node')
+      const registry = await get<'StatefulSet'>(cluster, `${apps}/trow/statefulsets/trow`)
+      assert.equal(registry.status.readyReplicas, 1)
+      const nodes = await get<'DaemonSet'>(cluster, `${apps}/trow-nodes/daemonsets/trow-nodes`)
+      assert.equal(nodes.status.numberReady, 2, 'one on each node')
       await playWebhook(cluster)
 
       await helmRun(helm, cluster, ['upgrade', 'trow', chartDirectory], upgraded)
-      const deployment = await get(
-        cluster,
-        '/apis/apps/v1/namespaces/trow/deployments/trow-webhook',
-      )
-      assert.equal(deployment['status'].readyReplicas, 3)
-      const [hook] = (await get(cluster, webhookPath))['webhooks']
+      const deployment = await get<'Deployment'>(cluster, `${apps}/trow/deployments/trow-webhook`)
+      assert.equal(deployment.status.readyReplicas, 3)
+      const { webhooks } = await get<'ValidatingWebhookConfiguration'>(cluster, webhookPath)
+      const [hook] = webhooks
       assert.equal(hook.failurePolicy, 'Ignore')
       assert.ok(hook.clientConfig.caBundle, 'the API server would trust no answer any more')
-      const authority = await get(cluster, authorityPath)
-      assert.ok(authority['data']['tls.crt'], 'all replicas would be distrusted')
+      const authority = await get<'Secret'>(cluster, authorityPath)
+      assert.ok(authority.data?.['tls.crt'], 'all replicas would be distrusted')
 
       await helmRun(helm, cluster, ['uninstall', 'trow'])
       const claim = 'persistentvolumeclaim/data-vol-trow-0'
@@ -212,12 +211,12 @@ async function writeAccount(cluster: Kubernetes, name: string, path: string): Pr
 async function startWebhook(cluster: Kubernetes): Promise<RunningCommand> {
   const account = join(directory, 'webhook-account')
   await writeAccount(cluster, 'trow-webhook', account)
-  const secret = await get(cluster, '/api/v1/namespaces/trow/secrets/trow-webhook-config')
-  const config = parse(Buffer.from(secret['data']['config.yaml'], 'base64').toString())
-  config.admission.bind = `${podAddress}:8443`
-  config.admission.service_account_dir = account
+  const secret = await get<'Secret'>(cluster, '/api/v1/namespaces/trow/secrets/trow-webhook-config')
+  const config = parseDocument(decodeSecret(secret, 'config.yaml'))
+  config.setIn(['admission', 'bind'], `${podAddress}:8443`)
+  config.setIn(['admission', 'service_account_dir'], account)
   const file = join(directory, 'webhook.yaml')
-  await writeFile(file, stringify(config))
+  await writeFile(file, config.toString())
   const { hostname, port } = new URL(cluster.url)
   const probes = `127.0.0.1:${await findFreePort()}`
   return startTrow(['webhook', `--config-file=${file}`, `--bind=${probes}`], {

@@ -10,14 +10,16 @@ import { parse } from 'yaml'
 import { formatPlainManifests, plainManifests } from '../../scripts/release/plain-manifests.ts'
 import { configSchema } from '../../src/config/schema.ts'
 import { chartMatrix } from '../support/chart-matrix.ts'
+import { chartDirectory, renderChart, runTool } from '../support/helm.ts'
 import {
-  chartDirectory,
+  decodeSecret,
+  findNamed,
   type KubernetesObject,
+  type Labels,
+  ofKind,
   parseManifests,
-  renderChart,
-  runTool,
-  type Values,
-} from '../support/helm.ts'
+  podsOf,
+} from '../support/kubernetes-objects.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
 import { findTool, requireTool } from '../support/tools.ts'
 
@@ -51,24 +53,9 @@ function forEach(t: TestContext, check: (objects: readonly KubernetesObject[]) =
 }
 
 const clusterScoped = ['ClusterRole', 'ClusterRoleBinding', 'ValidatingWebhookConfiguration']
-const workloads = ['StatefulSet', 'Deployment', 'DaemonSet']
 
-const ofKind = (objects: readonly KubernetesObject[], ...kinds: string[]) =>
-  objects.filter(({ kind }) => kinds.includes(kind))
-
-const named = (objects: readonly KubernetesObject[], kind: string, name: string) =>
-  objects.find((object) => object.kind === kind && object.metadata.name === name)
-
-const podsOf = (objects: readonly KubernetesObject[]) =>
-  ofKind(objects, ...workloads).map((object) => ({ object, pod: object['spec'].template }))
-
-const selects = (
-  selector: Readonly<Record<string, string>>,
-  labels: Readonly<Record<string, string>>,
-) => Object.entries(selector).every(([key, value]) => labels[key] === value)
-
-const decoded = (secret: KubernetesObject | undefined, key: string) =>
-  Buffer.from(String(secret?.['data']?.[key] ?? ''), 'base64').toString()
+const selects = (selector: Labels, labels: Labels) =>
+  Object.entries(selector).every(([key, value]) => labels[key] === value)
 
 describe('objects of the chart', () => {
   test('have a name of their own and a namespace unless they have none', (t) =>
@@ -90,39 +77,39 @@ describe('objects of the chart', () => {
       const portsOf = (selector: Record<string, string>) => {
         const found = pods.filter((pod) => selects(selector, pod.metadata.labels))
         assert.equal(found.length, 1)
-        // oxlint-disable-next-line typescript/no-explicit-any
-        return found[0].spec.containers.flatMap((c: any) => (c.ports ?? []).map((p: any) => p.name))
+        const containers = found[0]?.spec.containers ?? []
+        return containers.flatMap(({ ports = [] }) => ports.map(({ name }) => name))
       }
       for (const service of ofKind(objects, 'Service')) {
-        const ports = portsOf(service['spec'].selector)
-        for (const { targetPort } of service['spec'].ports) assert.ok(ports.includes(targetPort))
+        const ports = portsOf(service.spec.selector)
+        for (const { targetPort } of service.spec.ports) assert.ok(ports.includes(targetPort))
       }
       for (const networkPolicy of ofKind(objects, 'NetworkPolicy')) {
-        const { podSelector, ingress = [] } = networkPolicy['spec']
+        const { podSelector, ingress = [] } = networkPolicy.spec
         const ports = portsOf(podSelector.matchLabels)
         for (const rule of ingress)
           for (const { port } of rule.ports) assert.ok(ports.includes(port))
       }
       for (const object of ofKind(objects, 'PodDisruptionBudget')) {
-        portsOf(object['spec'].selector.matchLabels)
+        portsOf(object.spec.selector.matchLabels)
       }
     }))
 
   test('refer to objects that are there, or that the values named', (t) =>
     forEach(t, (objects) => {
       const given = ['login', 'registry-tls', 'docker-hub', 'certificate', 'authority']
-      const made = ofKind(objects, 'Certificate').map((object) => object['spec'].secretName)
+      const made = ofKind(objects, 'Certificate').map((object) => object.spec.secretName)
       for (const { pod } of podsOf(objects)) {
         const { volumes = [], serviceAccountName } = pod.spec
         for (const { secret } of volumes) {
           const name = secret?.secretName
           if (name === undefined || given.includes(name) || made.includes(name)) continue
-          assert.ok(named(objects, 'Secret', name), name)
+          assert.ok(findNamed(objects, 'Secret', name), name)
         }
-        assert.ok(named(objects, 'ServiceAccount', serviceAccountName), serviceAccountName)
+        assert.ok(findNamed(objects, 'ServiceAccount', serviceAccountName), serviceAccountName)
       }
       for (const object of ofKind(objects, 'Ingress', 'HTTPRoute')) {
-        const text = JSON.stringify(object['spec'])
+        const text = JSON.stringify(object.spec)
         assert.match(text, /"name":"trow"/)
         assert.match(text, /"host(?:names)?":\[?"registry\.example\.com"/)
         assert.doesNotMatch(text, /"(?:path|value)":"\/"/)
@@ -136,12 +123,12 @@ describe('objects of the chart', () => {
         const { runAsNonRoot, runAsUser, runAsGroup, fsGroup, seccompProfile } =
           pod.spec.securityContext
         assert.deepEqual([runAsUser, runAsGroup, fsGroup], [333333, 333333, 333333])
-        assert.deepEqual([runAsNonRoot, seccompProfile.type], [true, 'RuntimeDefault'])
+        assert.deepEqual([runAsNonRoot, seccompProfile?.type], [true, 'RuntimeDefault'])
         for (const container of pod.spec.containers) {
           const { readOnlyRootFilesystem, allowPrivilegeEscalation, capabilities } =
             container.securityContext
           assert.deepEqual([readOnlyRootFilesystem, allowPrivilegeEscalation], [true, false])
-          assert.deepEqual(capabilities.drop, ['ALL'])
+          assert.deepEqual(capabilities?.drop, ['ALL'])
         }
         const speaksToApi = ofKind(objects, 'ClusterRole').some(
           ({ metadata }) => metadata.labels?.['app.kubernetes.io/component'] === 'webhook',
@@ -163,50 +150,49 @@ describe('objects of the chart', () => {
             assert.ok(startupProbe && livenessProbe && readinessProbe)
           }
           // A file that is mounted by itself is not replaced when the Secret changes.
-          // oxlint-disable-next-line typescript/no-explicit-any
-          assert.ok(container.volumeMounts.every((mount: any) => mount.subPath === undefined))
+          assert.ok(container.volumeMounts.every((mount) => mount.subPath === undefined))
         }
       }
     }))
 
   test('give Trow a configuration that it takes, and each component no more than it needs', (t) =>
     forEach(t, (objects) => {
-      const secrets = ofKind(objects, 'Secret').filter((object) => object['data']?.['config.yaml'])
+      const secrets = ofKind(objects, 'Secret').filter((object) => object.data?.['config.yaml'])
       assert.ok(secrets.length >= 1)
       for (const secret of secrets) {
-        const config = parse(decoded(secret, 'config.yaml')) as object
+        const config = parse(decodeSecret(secret, 'config.yaml')) as object
         const { error } = configSchema.safeParse(config)
         assert.equal(error?.message, undefined)
       }
-      const webhook = decoded(named(objects, 'Secret', 'trow-webhook-config'), 'config.yaml')
+      const webhook = decodeSecret(
+        findNamed(objects, 'Secret', 'trow-webhook-config'),
+        'config.yaml',
+      )
       assert.doesNotMatch(webhook, /auth|registry_proxies/)
     }))
 
   test('let every node be drained, and keep webhooks apart', (t) =>
     forEach(t, (objects) => {
-      const deployment = named(objects, 'Deployment', 'trow-webhook')
-      const budget = named(objects, 'PodDisruptionBudget', 'trow-webhook')
-      const replicas = deployment?.['spec'].replicas
+      const deployment = findNamed(objects, 'Deployment', 'trow-webhook')
+      const budget = findNamed(objects, 'PodDisruptionBudget', 'trow-webhook')
+      const replicas = deployment?.spec.replicas
       assert.equal(budget !== undefined, deployment !== undefined && replicas !== 1)
-      if (budget) assert.equal(budget['spec'].maxUnavailable, 1)
+      if (budget) assert.equal(budget.spec.maxUnavailable, 1)
       if (deployment === undefined) return
-      const { topologySpreadConstraints, affinity } = deployment['spec'].template.spec
-      assert.equal(topologySpreadConstraints.length, 2)
-      assert.ok(affinity.podAntiAffinity)
+      const { topologySpreadConstraints, affinity } = deployment.spec.template.spec
+      assert.equal(topologySpreadConstraints?.length, 2)
+      assert.ok(affinity?.podAntiAffinity)
     }))
 })
 
 describe('nodes', () => {
   test('are changed in one directory, by what can do nothing else', (t) =>
     forEach(t, (objects) => {
-      const set = named(objects, 'DaemonSet', 'trow-nodes')
+      const set = findNamed(objects, 'DaemonSet', 'trow-nodes')
       if (set === undefined) return
-      const { spec } = set['spec'].template
+      const { spec } = set.spec.template
       const [container] = spec.containers
-      const paths = spec.volumes.flatMap((volume: Values) => {
-        const hostPath = volume['hostPath'] as { path: string } | undefined
-        return hostPath === undefined ? [] : [hostPath.path]
-      })
+      const paths = (spec.volumes ?? []).map(({ hostPath }) => hostPath?.path)
       const runtime = container.args.includes('--runtime=k3s') ? 'k3s' : 'containerd'
       assert.equal(paths[0], runtime === 'k3s' ? '/etc/rancher/k3s' : '/etc/containerd')
       for (const mount of container.volumeMounts) {
@@ -214,7 +200,7 @@ describe('nodes', () => {
       }
       const { privileged, allowPrivilegeEscalation, capabilities } = container.securityContext
       assert.deepEqual([privileged, allowPrivilegeEscalation], [undefined, false])
-      assert.deepEqual(capabilities.drop, ['ALL'])
+      assert.deepEqual(capabilities?.drop, ['ALL'])
       assert.deepEqual([spec.hostNetwork, spec.hostPID], [undefined, undefined])
       assert.ok(container.args.includes('--uninstall-on-exit'))
       assert.ok(!container.args.includes('--no-fallback'))
@@ -222,11 +208,11 @@ describe('nodes', () => {
 
   test('are told of the registry by the way that there is', (t) =>
     forEach(t, (objects) => {
-      const set = named(objects, 'DaemonSet', 'trow-nodes')
+      const set = findNamed(objects, 'DaemonSet', 'trow-nodes')
       if (set === undefined) return
-      const args = set['spec'].template.spec.containers[0].args as string[]
+      const args = set.spec.template.spec.containers[0].args as string[]
       const [mirror] = args.filter((arg) => arg.startsWith('--mirror='))
-      const isSecure = JSON.stringify(named(objects, 'StatefulSet', 'trow')).includes('--tls=')
+      const isSecure = JSON.stringify(findNamed(objects, 'StatefulSet', 'trow')).includes('--tls=')
       const ways = [
         'https://registry.example.com',
         // Kubernetes makes one dollar of two, and leaves the rest to Trow.
@@ -241,7 +227,7 @@ describe('the webhook', () => {
     forEach(t, (objects) => {
       const [configuration] = ofKind(objects, 'ValidatingWebhookConfiguration')
       if (configuration === undefined) return
-      const [hook] = configuration['webhooks']
+      const [hook] = configuration.webhooks
       assert.equal(hook.name, 'validator.trow.io')
       assert.equal(hook.failurePolicy, 'Fail')
       const [excluded] = hook.namespaceSelector.matchExpressions
@@ -251,26 +237,26 @@ describe('the webhook', () => {
         values: [
           'kube-system',
           'trow',
-          ...(named(objects, 'DaemonSet', 'trow-nodes') ? ['trow-nodes'] : []),
+          ...(findNamed(objects, 'DaemonSet', 'trow-nodes') ? ['trow-nodes'] : []),
         ],
       })
       const [pods] = hook.rules
-      assert.deepEqual(pods.operations, ['CREATE', 'UPDATE'])
-      assert.deepEqual(pods.resources, ['pods', 'pods/ephemeralcontainers'])
+      assert.deepEqual(pods?.operations, ['CREATE', 'UPDATE'])
+      assert.deepEqual(pods?.resources, ['pods', 'pods/ephemeralcontainers'])
     }))
 
   test('is reached by the name that its certificate is for', (t) =>
     forEach(t, (objects) => {
       const [configuration] = ofKind(objects, 'ValidatingWebhookConfiguration')
       if (configuration === undefined) return
-      const [{ clientConfig }] = configuration['webhooks']
-      const service = named(objects, 'Service', clientConfig.service.name)
-      assert.ok(service?.['spec'].ports.some(({ port }: { port: number }) => port === 443))
+      const [{ clientConfig }] = configuration.webhooks
+      const service = findNamed(objects, 'Service', clientConfig.service.name)
+      assert.ok(service?.spec.ports.some(({ port }: { port: number }) => port === 443))
       const from = (configuration.metadata as { annotations?: Record<string, string> }).annotations
-      const certificate = named(objects, 'Certificate', 'trow-webhook')
+      const certificate = findNamed(objects, 'Certificate', 'trow-webhook')
       assert.equal(from?.['cert-manager.io/inject-ca-from'], certificate && 'trow/trow-webhook')
       if (certificate) {
-        assert.ok(certificate['spec'].dnsNames.includes(`${clientConfig.service.name}.trow.svc`))
+        assert.ok(certificate.spec.dnsNames?.includes(`${clientConfig.service.name}.trow.svc`))
       }
     }))
 
@@ -278,7 +264,7 @@ describe('the webhook', () => {
     forEach(t, (objects) => {
       const rules = ofKind(objects, 'Role', 'ClusterRole')
         .filter(({ metadata }) => metadata.labels?.['app.kubernetes.io/component'] === 'webhook')
-        .flatMap((role) => role['rules'])
+        .flatMap((role) => role.rules)
       for (const rule of rules) {
         assert.deepEqual(rule.resourceNames?.length, 1)
         assert.doesNotMatch(rule.verbs.join(), /\*|create|delete/)
@@ -307,14 +293,14 @@ describe('the webhook', () => {
     const objects = parseManifests(stdout)
     const [configuration] = ofKind(objects, 'ValidatingWebhookConfiguration')
     assert.ok(configuration, stderr)
-    const [hook] = configuration['webhooks']
+    const [hook] = configuration.webhooks
     assert.equal(hook.failurePolicy, 'Ignore')
     assert.deepEqual(hook.namespaceSelector.matchLabels, { judged: 'yes' })
     const [excluded, tier] = hook.namespaceSelector.matchExpressions
-    assert.deepEqual(excluded.values, ['calico-system', 'kube-system', 'trow'])
-    assert.equal(tier.key, 'tier')
+    assert.deepEqual(excluded?.values, ['calico-system', 'kube-system', 'trow'])
+    assert.equal(tier?.key, 'tier')
     assert.equal(hook.rules.length, 1, 'an unquoted `off` asks about no workloads')
-    const config = decoded(named(objects, 'Secret', 'trow-webhook-config'), 'config.yaml')
+    const config = decodeSecret(findNamed(objects, 'Secret', 'trow-webhook-config'), 'config.yaml')
     assert.equal(parse(config).image_validation.validate_workloads, 'off')
   })
 })
@@ -325,7 +311,7 @@ test('OpenShift can choose user and groups', async (t) => {
     podSecurityContext: { runAsUser: null, runAsGroup: null, fsGroup: null },
   })
   assert.deepEqual(
-    Object.keys(podsOf(parseManifests(stdout))[0]?.pod.spec.securityContext).toSorted(),
+    Object.keys(podsOf(parseManifests(stdout))[0]?.pod.spec.securityContext ?? {}).toSorted(),
     ['fsGroupChangePolicy', 'runAsNonRoot', 'seccompProfile'],
     stderr,
   )
@@ -390,8 +376,8 @@ async function dashboardExpressions(): Promise<string[]> {
 }
 
 describe('monitoring', () => {
-  const find = (kind: string) =>
-    rendered.flatMap(({ objects }) => ofKind(objects, kind)).find((object) => object.kind === kind)
+  const findAlerts = () =>
+    rendered.flatMap(({ objects }) => ofKind(objects, 'PrometheusRule')).at(-1)?.spec.groups
 
   test('promtool takes the expressions of alerts and dashboard', async (t) => {
     if (requireTool(t, 'helm-4') === undefined) return
@@ -401,12 +387,11 @@ describe('monitoring', () => {
       record: `panel:${index}`,
       expr: expr.replaceAll('$__rate_interval', '5m'),
     }))
-    const groups = find('PrometheusRule')?.['spec'].groups as object[]
     await using directory = await temporaryDirectory()
     const file = join(directory.path, 'rules.json')
     await writeFile(
       file,
-      JSON.stringify({ groups: [...groups, { name: 'panels', rules: records }] }),
+      JSON.stringify({ groups: [...(findAlerts() ?? []), { name: 'panels', rules: records }] }),
     )
     const { code, stdout, stderr } = await runTool(promtool, ['check', 'rules', file])
     assert.equal(code, 0, `${stdout}${stderr}`)
@@ -422,7 +407,7 @@ describe('monitoring', () => {
       ...documented.map(([, name]) => name),
       ...registry.getMetricsAsArray().map(({ name }) => name),
     ]
-    const rules = find('PrometheusRule')?.['spec'].groups[0].rules as { expr: string }[]
+    const rules = findAlerts()?.[0].rules ?? []
     const dashboard = await readFile(join(chartDirectory, 'files/dashboard.json'), 'utf8')
     const panels = (JSON.parse(dashboard) as { panels: { targets: { expr: string }[] }[] }).panels
     const expressions = [...rules, ...panels.flatMap(({ targets }) => targets)]

@@ -6,24 +6,19 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
 import { issueCertificate } from '../support/certificate.ts'
-import { parseManifests, renderChart, type KubernetesObject, type Values } from '../support/helm.ts'
+import { renderChart, type Values } from '../support/helm.ts'
+import {
+  decodeSecret,
+  findNamed,
+  type KubernetesObject,
+  parseManifests,
+  podsOf,
+  type Volume,
+} from '../support/kubernetes-objects.ts'
 import { runTrow, startTrow } from '../support/run-command.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
 import { requireTool } from '../support/tools.ts'
 import { until } from '../support/until.ts'
-
-interface Container {
-  readonly args: readonly string[]
-  readonly volumeMounts: readonly { readonly name: string; readonly mountPath: string }[]
-}
-
-interface Volume {
-  readonly name: string
-  readonly secret?: {
-    readonly secretName: string
-    readonly items?: readonly { readonly key: string; readonly path: string }[]
-  }
-}
 
 const certificate = issueCertificate(['trow-webhook.trow.svc'])
 
@@ -48,11 +43,12 @@ async function makePod(
   const { code, stdout, stderr } = await renderChart(values)
   assert.equal(code, 0, stderr)
   const objects = parseManifests(stdout)
-  const spec = objects.find((object) => object.kind === kind)?.['spec'].template.spec
-  const container = spec.containers[0] as Container
+  const pod = podsOf(objects).find(({ object }) => object.kind === kind)?.pod
+  assert.ok(pod)
+  const [container] = pod.spec.containers
   const here = (text: string) =>
     text.replaceAll(/(^|[=,]|: )(\/(?:etc\/trow|data|host)\b)/g, `$1${directory}$2`)
-  for (const volume of spec.volumes as Volume[]) {
+  for (const volume of pod.spec.volumes ?? []) {
     const mount = container.volumeMounts.find(({ name }) => name === volume.name)
     for (const [file, text] of filesOf(volume, objects)) {
       const path = join(directory, mount?.mountPath ?? '', file)
@@ -66,12 +62,8 @@ async function makePod(
 
 function filesOf({ secret }: Volume, objects: readonly KubernetesObject[]): [string, string][] {
   if (secret === undefined) return []
-  const made = objects.find(
-    ({ kind, metadata }) => kind === 'Secret' && metadata.name === secret.secretName,
-  )
-  const data = Object.entries((made?.['data'] ?? {}) as Record<string, string>).map(
-    ([key, value]) => [key, Buffer.from(value, 'base64').toString()] as const,
-  )
+  const made = findNamed(objects, 'Secret', secret.secretName)
+  const data = Object.keys(made?.data ?? {}).map((key) => [key, decodeSecret(made, key)] as const)
   const content = given[secret.secretName] ?? Object.fromEntries(data)
   const items = secret.items ?? Object.keys(content).map((key) => ({ key, path: key }))
   return items.map(({ key, path }) => [path, content[key] ?? ''])

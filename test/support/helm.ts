@@ -2,7 +2,6 @@
 
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { parseAllDocuments } from 'yaml'
 import { getTool } from './tools.ts'
 
 export const helms = ['helm-3', 'helm-4'] as const
@@ -19,19 +18,6 @@ export interface ToolResult {
   readonly code: number | null
   readonly stdout: string
   readonly stderr: string
-}
-
-/** An object of Kubernetes, of which tests look at whatever they like. */
-export interface KubernetesObject {
-  readonly apiVersion: string
-  readonly kind: string
-  readonly metadata: {
-    readonly name: string
-    readonly namespace?: string
-    readonly labels?: Readonly<Record<string, string>>
-  }
-  // oxlint-disable-next-line typescript/no-explicit-any
-  readonly [key: string]: any
 }
 
 interface ToolOptions {
@@ -90,13 +76,4 @@ export async function renderChart(values: Values, helm: Helm = 'helm-4'): Promis
     ],
     { values },
   )
-}
-
-export function parseManifests(text: string): KubernetesObject[] {
-  return parseAllDocuments(text)
-    .map((document) => {
-      if (document.errors.length > 0) throw new Error(String(document.errors[0]))
-      return document.toJS() as KubernetesObject | null
-    })
-    .filter((object) => object !== null)
 }
