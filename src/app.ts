@@ -3,7 +3,8 @@
  */
 import { makeAdmitting } from './app/admitting.ts'
 import { startCollection } from './app/collecting.ts'
-import { makePullThrough, makeUpstreams, startCache } from './app/caching.ts'
+import { makePullThrough, makeUpstreams, startCache, startUses } from './app/caching.ts'
+import { makeContent } from './app/content.ts'
 import type { Foundation, Reloads } from './app/foundation.ts'
 import { accessSettings, listen, makeDispatcher } from './app/serving.ts'
 import { openStores } from './app/stores.ts'
@@ -21,7 +22,6 @@ import type { WebhookListener } from './http/webhook-listener.ts'
 import { Blobs } from './registry/blobs.ts'
 import { Health } from './registry/health.ts'
 import { Listings } from './registry/listings.ts'
-import { Manifests } from './registry/manifests.ts'
 import { Mounts } from './registry/mounts.ts'
 import type { Operations } from './registry/operations.ts'
 import { makeProxyName } from './registry/proxy-chain.ts'
@@ -103,14 +103,15 @@ async function serve(foundation: Foundation): Promise<Served> {
   const uploads = new Uploads(stores, { digestersMax: limits.uploadDigestersMax })
   const leftovers = await uploads.removeLeftovers()
   if (leftovers > 0) log.info({ leftovers }, 'removed what an interrupted run left behind')
-  const manifests = new Manifests(stores, {
-    referencesMax: limits.manifestReferencesMax,
-    cacheEntriesMax: limits.manifestCacheEntriesMax,
-    cacheBytesMax: limits.manifestCacheBytesMax,
-  })
-  const cache = startCache(foundation, manifests)
+  const uses = startUses(foundation)
+  const { manifests, images } = makeContent(foundation, uses)
+  const cache = startCache(foundation, manifests, uses)
   const { eviction } = cache
-  const { collector, operations, promises } = startCollection(foundation, uploads)
+  const { collector, operations, promises } = startCollection(foundation, {
+    uploads,
+    uses,
+    manifests,
+  })
   const metrics = new Metrics({ version, lastReload: () => reloads.lastReload })
   metrics.showContent({
     countContent: () => metadata.countContent(),
@@ -133,6 +134,7 @@ async function serve(foundation: Foundation): Promise<Served> {
     uploads,
     mounts: new Mounts(stores, { candidatesMax: limits.mountCandidatesMax }),
     manifests,
+    images,
     pullThrough,
     proxiedListings,
     pullCounts: counts,

@@ -3,7 +3,7 @@
  * whole parts. Matching is greedy and goes back at most to the last star, so its time is bounded by
  * the product of both lengths whatever an image is called.
  */
-import { matchesName, type NamePattern, parseNamePattern } from './name-pattern.ts'
+import { matchesName, type NamePattern, parseNamePattern } from '../lib/name-pattern.ts'
 
 /** A rule that is no rule: the configuration is refused. */
 export class InvalidRule extends Error {

@@ -4,7 +4,7 @@
  */
 import { readAllowRule } from './allow-rule.ts'
 import { readDenyRule } from './deny-rule.ts'
-import { matchesName, parseNamePattern } from './name-pattern.ts'
+import { matchesName, parseNamePattern } from '../lib/name-pattern.ts'
 import type { NamespaceSettings, PolicySettings } from './policy-settings.ts'
 import { formatForm, type ImageRule, type RuleList, type RuleReading } from './rule.ts'
 import type { RuleLists } from './rule-set.ts'

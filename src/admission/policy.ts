@@ -5,7 +5,7 @@
  */
 import { OciError } from '../oci/errors.ts'
 import { formatJudgedImage, type JudgedImage, parseJudgedImage } from './judged-image.ts'
-import { matchesName, type NamePattern, parseNamePattern } from './name-pattern.ts'
+import { matchesName, type NamePattern, parseNamePattern } from '../lib/name-pattern.ts'
 import type {
   DefaultAction,
   Exemptions,

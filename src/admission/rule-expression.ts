@@ -4,7 +4,7 @@
  * of `deny` also with `host/repository:tag@digest`.
  */
 import { anyParts, type ImageGlob, onePart, type Part } from './image-glob.ts'
-import type { NamePattern } from './name-pattern.ts'
+import type { NamePattern } from '../lib/name-pattern.ts'
 import type { RuleForm } from './rule.ts'
 
 export function expressionOf(form: RuleForm): string {

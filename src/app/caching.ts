@@ -26,6 +26,20 @@ interface Cache {
   readonly eviction: Eviction
 }
 
+/** Which manifests were pulled, cached or not. */
+export function startUses({ log, stores, resources }: Foundation): CacheUses {
+  return resources.use(
+    new CacheUses(
+      { ...stores, log },
+      {
+        flushSeconds: limits.cacheUsesFlushSeconds,
+        gatheredMax: limits.cacheUsesGatheredMax,
+        perWriteMax: limits.cacheUsesPerWriteMax,
+      },
+    ),
+  )
+}
+
 export function makeUpstreams(
   config: Config,
   log: Logger,
@@ -39,17 +53,8 @@ export function makeUpstreams(
   return new Upstreams(config.registryProxies, { ...parts, timer, log, proxies, ecr })
 }
 
-export function startCache(foundation: Foundation, manifests: Manifests): Cache {
+export function startCache(foundation: Foundation, manifests: Manifests, uses: CacheUses): Cache {
   const { config, log, onReload, stores, resources } = foundation
-  const uses = new CacheUses(
-    { ...stores, log },
-    {
-      flushSeconds: limits.cacheUsesFlushSeconds,
-      gatheredMax: limits.cacheUsesGatheredMax,
-      perWriteMax: limits.cacheUsesPerWriteMax,
-    },
-  )
-  resources.use(uses)
   const removal = new ContentRemoval(stores, { atOnceMax: limits.contentRemovedAtOnceMax })
   const eviction = new Eviction(
     { ...stores, removal, uses, manifests, log },

@@ -5,11 +5,10 @@ import type { Config } from '../config/config.ts'
 import { limits } from '../config/limits.ts'
 import { BlobPromises } from '../registry/blob-promises.ts'
 import { CollectionSchedule } from '../registry/collection-schedule.ts'
-import { Collector, type CollectorSettings } from '../registry/collector.ts'
+import { Collector, type CollectorParts, type CollectorSettings } from '../registry/collector.ts'
 import type { Log } from '../registry/request-context.ts'
 import { Operations } from '../registry/operations.ts'
 import { ContentRemoval } from '../registry/remove-content.ts'
-import type { Uploads } from '../registry/uploads.ts'
 import type { Foundation } from './foundation.ts'
 import type { Stores } from './stores.ts'
 
@@ -35,7 +34,7 @@ export function makePromises(config: Config, stores: Stores): BlobPromises {
 export function makeCollector(
   config: Config,
   stores: Stores,
-  parts: { uploads: Uploads; promises: BlobPromises; log: Log },
+  parts: Pick<CollectorParts, 'uploads' | 'promises' | 'uses' | 'manifests' | 'log'>,
   pauseShare: number,
 ): Collector {
   const removal = new ContentRemoval(stores, { atOnceMax: limits.contentRemovedAtOnceMax })
@@ -44,6 +43,7 @@ export function makeCollector(
     {
       rowsPerStep: limits.collectedRowsPerStep,
       perWriteMax: limits.collectedPerWriteMax,
+      tagsMax: limits.retentionTagsMax,
       pauseShare,
     },
     collectorSettings(config),
@@ -53,11 +53,11 @@ export function makeCollector(
 /** Of a running server. */
 export function startCollection(
   { config, log, onReload, stores, resources }: Foundation,
-  uploads: Uploads,
+  running: Pick<CollectorParts, 'uploads' | 'uses' | 'manifests'>,
 ): { collector: Collector; operations: Operations; promises: BlobPromises } {
   const operations = makeOperations(log)
   const promises = makePromises(config, stores)
-  const parts = { uploads, promises, log }
+  const parts = { ...running, promises, log }
   const collector = makeCollector(config, stores, parts, limits.collectionPauseShare)
   const schedule = new CollectionSchedule({ operations, collector }, config.collection)
   resources.use(schedule)
@@ -70,6 +70,12 @@ export function startCollection(
 }
 
 function collectorSettings(config: Config): CollectorSettings {
-  const { collection, uploadIdleSeconds } = config
-  return { graceSeconds: collection.graceSeconds, uploadIdleSeconds }
+  const { collection, uploadIdleSeconds, tagPolicy } = config
+  const { graceSeconds, untaggedSeconds } = collection
+  return {
+    graceSeconds,
+    uploadIdleSeconds,
+    tagPolicy,
+    ...(untaggedSeconds !== undefined && { untaggedSeconds }),
+  }
 }

@@ -23,7 +23,8 @@ export async function* collectOffline(
 ): AsyncGenerator<OperationEvent> {
   yield* workOffline(config, 'gc', signal, (stores, log) => {
     const uploads = new Uploads(stores, { digestersMax: limits.uploadDigestersMax })
-    const parts = { uploads, promises: makePromises(config, stores), log }
+    const promises = makePromises(config, stores)
+    const parts = { uploads, promises, uses: nobodys, manifests: nobodys, log }
     const collector = makeCollector(config, stores, parts, 0)
     return (monitor) => collector.collect(options, monitor)
   })
@@ -52,6 +53,9 @@ async function requireDataDirectory(path: string): Promise<void> {
   if (isThere) return
   throw new StartError(`${path} is no data directory of Trow: it holds no format.json`)
 }
+
+/** Nobody uses what does not run. */
+const nobodys = { flush: async () => nothing(), has: () => false, forget: nothing }
 
 /** What there is to say, the command says. */
 const quiet: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing }

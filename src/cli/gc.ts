@@ -5,8 +5,9 @@
 import { Command } from 'commander'
 import { loadConfig } from '../config/load.ts'
 import type { FlagValues } from '../config/sources.ts'
+import { printable } from '../oci/upstream-error.ts'
 import { addFormatOptions } from './format-options.ts'
-import { formatBytes, formatCount } from './format.ts'
+import { formatBytes, formatCount, shortDigest } from './format.ts'
 import type { Host } from './host.ts'
 import { interruption } from './interruption.ts'
 import { type OperationEvent, watchOperation } from './operation-events.ts'
@@ -79,9 +80,23 @@ async function show(
   terminal: Terminal,
 ): Promise<void> {
   const report = await watchOperation(events, terminal, (item) => {
-    if (format === 'json') terminal.write(`${JSON.stringify({ item })}\n`)
+    terminal.write(format === 'json' ? `${JSON.stringify({ item })}\n` : describeItem(item))
   })
   terminal.write(format === 'json' ? `${JSON.stringify({ report })}\n` : describe(report))
+}
+
+/** An image that goes, and why. */
+function describeItem(item: object): string {
+  const { repository, digest, tags, reason } = item as DeletedImage
+  const names = tags.length > 0 ? tags.map((tag) => `${repository}:${tag}`) : [repository]
+  return printable(`${names.join(', ')}  ${shortDigest(digest)}  ${reason}`) + '\n'
+}
+
+interface DeletedImage {
+  readonly repository: string
+  readonly digest: string
+  readonly tags: readonly string[]
+  readonly reason: string
 }
 
 function describe(document: object): string {
@@ -90,6 +105,11 @@ function describe(document: object): string {
   const verb = report['dryRun'] === true ? 'would be removed' : 'removed'
   const lines = [
     ...(count('uploads') > 0 ? [`${formatCount(count('uploads'), 'idle upload')} ${verb}`] : []),
+    ...(count('tags') + count('manifests') > 0
+      ? [
+          `${formatCount(count('tags'), 'tag')} and ${formatCount(count('manifests'), 'manifest')} ${verb}`,
+        ]
+      : []),
     ...(count('unneeded') > 0
       ? [
           `${formatCount(count('unneeded'), 'blob')} that no manifest of the repository needs ${verb}`,

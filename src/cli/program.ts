@@ -14,6 +14,7 @@ import { inspectCommand } from './inspect.ts'
 import { lsCommand } from './ls.ts'
 import { nodeConfigCommand } from './node-config.ts'
 import { policyCommand } from './policy.ts'
+import { rmCommand } from './rm.ts'
 import { serve, type StartApp } from './serve.ts'
 import { addSettingOptions, readFlags } from './setting-options.ts'
 import { startUpLines } from './start-up-lines.ts'
@@ -71,6 +72,7 @@ function makeProgram(host: Host, startApp: StartApp): Command {
     upstreamsCommand(),
     gcCommand(host),
     webhookCommand(host),
+    rmCommand(),
     policyCommand(host),
     nodeConfigCommand(host),
   ]

@@ -9,7 +9,10 @@ import {
   parseRepositoryIn,
   type RegistryHost,
 } from '../oci/image-reference.ts'
+import { parseDigest } from '../oci/digest.ts'
+import type { Reference } from '../oci/reference.ts'
 import type { RepositoryName } from '../oci/repository-name.ts'
+import { parseTag } from '../oci/tag.ts'
 import type { Scheme } from '../upstream/endpoint.ts'
 import { usageError } from './usage-error.ts'
 
@@ -43,6 +46,25 @@ export function parseTrowPlace(text: string): RegistryPlace {
   const { repository, ...place } = parsePlace(text)
   if (repository === undefined) return place
   throw usageError(`${text} is more than a registry; write ${place.registry}`)
+}
+
+/** What of a registry is meant: a repository, or an image of it by tag or digest. */
+export interface ContentPlace extends RegistryPlace {
+  readonly repository: RepositoryName
+  /** Absent for all of the repository. */
+  readonly reference?: Reference
+}
+
+/** The first segment is always the registry, and no tag goes without saying. */
+export function parseContentPlace(text: string): ContentPlace {
+  const [, name = text, mark, referenceText = ''] = /^(.*\/[^/:@]*)([:@])([^/]*)$/.exec(text) ?? []
+  const { repository, ...place } = parsePlace(name)
+  if (repository === undefined) throw usageError(`${text} names no repository`)
+  if (mark === undefined) return { ...place, repository }
+  const reference = checked(() =>
+    mark === '@' ? parseDigest(referenceText) : parseTag(referenceText),
+  )
+  return { ...place, repository, reference }
 }
 
 export function parseImagePlace(text: string): RegistryPlace & { readonly image: ImageReference } {

@@ -3,6 +3,7 @@
  * Colours appear only on a terminal whose user has not turned them off (NO_COLOR).
  */
 import { homedir } from 'node:os'
+import { createInterface } from 'node:readline/promises'
 import { styleText } from 'node:util'
 
 export interface Terminal {
@@ -14,6 +15,8 @@ export interface Terminal {
   writeError(text: string): void
   /** Standard input up to its end, or to one byte over `bytesMax`. */
   readInput(bytesMax: number): Promise<Buffer>
+  /** Asks whoever sits at the terminal. @returns undefined where nobody does. */
+  ask(question: string): Promise<string | undefined>
   emphasize(text: string): string
   dim(text: string): string
 }
@@ -28,6 +31,11 @@ export const processTerminal: Terminal = {
   write: (content) => void process.stdout.write(content),
   writeError: (text) => void process.stderr.write(text),
   readInput: async (bytesMax) => await readUpTo(process.stdin, bytesMax + 1),
+  ask: async (question) => {
+    if (!process.stdin.isTTY) return undefined
+    using lines = createInterface({ input: process.stdin, output: process.stderr })
+    return await lines.question(question)
+  },
   emphasize: (text) => styleText('bold', text, { stream: process.stdout }),
   dim: (text) => styleText('dim', text, { stream: process.stdout }),
 }

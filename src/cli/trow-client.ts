@@ -8,7 +8,8 @@ import { StartError } from '../lib/start-error.ts'
 import { isRecord } from '../oci/descriptor.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { ImageReference, RegistryHost } from '../oci/image-reference.ts'
-import type { Reference } from '../oci/reference.ts'
+import { isDigestReference, type Reference } from '../oci/reference.ts'
+import type { RepositoryName } from '../oci/repository-name.ts'
 import { printable, UpstreamError } from '../oci/upstream-error.ts'
 import { type BlobAnswer, readBlobAnswer } from '../upstream/blob-answer.ts'
 import type { RegistryClientOptions } from '../upstream/client.ts'
@@ -29,6 +30,7 @@ import { parseReferrers, type UpstreamReferrer } from '../upstream/referrers.ts'
 import { RegistrySession, type SessionRequest } from '../upstream/registry-session.ts'
 import { defaultRetryPolicy } from '../upstream/retry.ts'
 import type { Sender } from '../upstream/transport.ts'
+import type { Deleted } from './deleted-content.ts'
 import { type OperationEvent, readEvents } from './operation-events.ts'
 
 /** A repository of another registry. */
@@ -65,6 +67,13 @@ export class LocalImage extends PullError {
   constructor() {
     super('an image of this Trow itself', 404)
   }
+}
+
+interface DeletionRequest {
+  readonly repository: RepositoryName
+  /** Absent for all of the repository. */
+  readonly reference: Reference | undefined
+  readonly dryRun: boolean
 }
 
 export class TrowClient implements AsyncDisposable {
@@ -111,6 +120,32 @@ export class TrowClient implements AsyncDisposable {
     if (response.status === 404) throw this.#noTrow(await failure(), address)
     if (response.status !== 200) throw await failure()
     yield* readEvents(response, signal)
+  }
+
+  /**
+   * Deletes an image, or a whole repository.
+   * @throws StartError with Trow's reason when it refuses, or UpstreamError.
+   */
+  async deleteContent(
+    { repository, reference, dryRun }: DeletionRequest,
+    signal: AbortSignal,
+  ): Promise<Deleted> {
+    const query = new URLSearchParams({ 'dry-run': String(dryRun) })
+    if (reference !== undefined) {
+      query.set(isDigestReference(reference) ? 'digest' : 'tag', reference)
+    }
+    const path = `/api/repositories/${repository}?${query.toString()}`
+    const scope = `repository:${repository}:delete`
+    const { response, failure } = await this.#session.send({
+      method: 'DELETE',
+      path,
+      scope,
+      signal,
+    })
+    if (response.status === 401 || response.status === 403) throw await failure()
+    if (response.status !== 200) throw new StartError(await readReason(response))
+    const document = await readJson(response, limits.upstreamPageBytesMax, signal)
+    return document as unknown as Deleted
   }
 
   /** @throws PullError, LocalImage or UpstreamError */

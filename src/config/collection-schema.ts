@@ -1,8 +1,14 @@
 /** The part of the schema about garbage collection: what is kept how long when nobody needs it. */
 import * as z from 'zod'
-import { formatDuration } from './duration.ts'
+import { checkDuration, durationForm, formatDuration, parseDuration } from './duration.ts'
 import { limits } from './limits.ts'
-import { duration, withDefault } from './schema-fields.ts'
+import { duration, read, withDefault } from './schema-fields.ts'
+
+const untagged = read(z.string({ error: durationForm }), (value): number | 'keep' => {
+  if (value === 'keep') return value
+  const seconds = parseDuration(value)
+  return checkDuration(seconds, limits.untaggedSecondsMin, limits.untaggedSecondsMax)
+})
 
 export const collection = z.strictObject({
   enabled: withDefault(z.boolean(), {
@@ -20,5 +26,10 @@ export const collection = z.strictObject({
     description:
       'For so long a blob stays that no manifest of its repository needs, after it was pushed, mounted or asked for',
     initial: formatDuration(limits.collectionGraceSecondsDefault),
+  }),
+  untagged: withDefault(untagged, {
+    description:
+      '`keep`, or for how long a manifest stays that no tag, index or subject holds and nobody pulls',
+    initial: 'keep',
   }),
 })

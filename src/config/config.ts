@@ -9,6 +9,7 @@ import { type BindAddress, formatHostPort } from './host-port.ts'
 import type { prefetchChoices } from './registry-proxies-schema.ts'
 import type { logFormats, logLevels } from './schema.ts'
 import type { Secret } from './secret.ts'
+import type { TagPolicy } from './tag-policy.ts'
 
 export type LogLevel = (typeof logLevels)[number]
 export type LogFormat = (typeof logFormats)[number]
@@ -69,6 +70,8 @@ export interface Collection {
   readonly isEnabled: boolean
   readonly intervalSeconds: number
   readonly graceSeconds: number
+  /** Absent when manifests without a tag are kept. */
+  readonly untaggedSeconds?: number
 }
 
 /** Certificates that Trow makes, under an authority that its replicas share. */
@@ -110,6 +113,7 @@ export interface Config {
   readonly trustedProxies: readonly AddressRange[]
   readonly uploadIdleSeconds: number
   readonly collection: Collection
+  readonly tagPolicy: TagPolicy
   readonly shutdownGraceSeconds: number
   readonly registryProxies: RegistryProxies
   /** Which images may run. */

@@ -29,8 +29,25 @@ export function exclusions(tree: Tree): Problem[] {
     }),
     ...duplicates(entries),
     ...certificateProblems(tree['admission']),
+    ...retentionProblems(tree['retention']),
   ]
 }
+
+/** A rule that says nothing of what is kept would delete all that it is for. */
+function retentionProblems(rules: unknown): Problem[] {
+  return (Array.isArray(rules) ? rules : []).flatMap((rule: unknown, index) => {
+    const path = ['retention', index]
+    const limits = keepKeys.filter((key) => isSet(rule, key))
+    if (isSet(rule, 'keep_all')) {
+      const message = 'keep_all keeps these tags whatever else it says; keep one of the two'
+      return limits.map((key) => ({ path: [...path, key], message }))
+    }
+    const message = `says of no tag that it is kept: set ${keepKeys.join(', ')} or keep_all`
+    return limits.length === 0 ? [{ path, message }] : []
+  })
+}
+
+const keepKeys = ['keep_newest', 'keep_pushed_within', 'keep_pulled_within']
 
 function passwordProblems(section: unknown, path: KeyPath, keys: readonly string[]): Problem[] {
   const [first, ...others] = keys.filter((key) => isSet(section, key))

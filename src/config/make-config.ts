@@ -11,6 +11,7 @@ import { given } from './given.ts'
 import { formatHostPort } from './host-port.ts'
 import type { Settings } from './schema.ts'
 import { Secret } from './secret.ts'
+import type { RetentionRule } from './tag-policy.ts'
 
 export function makeConfig(
   settings: Settings,
@@ -37,7 +38,9 @@ export function makeConfig(
       isEnabled: settings.gc.enabled,
       intervalSeconds: settings.gc.interval,
       graceSeconds: settings.gc.grace,
+      ...(settings.gc.untagged !== 'keep' && { untaggedSeconds: settings.gc.untagged }),
     },
+    tagPolicy: { immutable: settings.immutable_tags, retention: settings.retention.map(retention) },
     shutdownGraceSeconds: settings.shutdown_grace,
     registryProxies: registryProxies(settings, contents),
     ...given('imageValidation', imageValidation(settings)),
@@ -45,6 +48,17 @@ export function makeConfig(
     admission: admissionServing(settings, contents),
     files,
   })
+}
+
+function retention(rule: Settings['retention'][number]): RetentionRule {
+  return {
+    repositories: rule.repositories,
+    tags: rule.tags,
+    keepAll: rule.keep_all,
+    ...given('keepNewest', rule.keep_newest),
+    ...given('keepPushedWithinSeconds', rule.keep_pushed_within),
+    ...given('keepPulledWithinSeconds', rule.keep_pulled_within),
+  }
 }
 
 function user(

@@ -14,6 +14,7 @@ import { parseBindAddress } from './host-port.ts'
 import { imageValidation } from './image-validation-schema.ts'
 import { limits } from './limits.ts'
 import { parseOrigin } from './origin.ts'
+import { immutableTags, retentionRule } from './tag-policy-schema.ts'
 import { registryProxies } from './registry-proxies-schema.ts'
 import {
   duration,
@@ -105,6 +106,15 @@ export const configSchema = z.strictObject({
   }),
   uploads: section(uploads, 'Pushes in progress'),
   gc: section(collection, 'Removing what nobody needs'),
+  immutable_tags: withDefault(immutableTags, {
+    description:
+      'Tags that are neither moved nor deleted: `v*`, or `team/*:v*` for some repositories',
+    initial: [],
+  }),
+  retention: withDefault(z.array(retentionRule), {
+    description: 'Which tags are kept how long; the first rule that fits a tag decides',
+    initial: [],
+  }),
   shutdown_grace: withDefault(duration(0, limits.shutdownGraceSecondsMax), {
     description: 'Time that requests in progress get to finish when the program is stopped',
     initial: formatDuration(limits.shutdownGraceSecondsDefault),

@@ -3,6 +3,7 @@ import type { Authenticator } from '../auth/authenticator.ts'
 import type { Blobs } from '../registry/blobs.ts'
 import type { Collector } from '../registry/collector.ts'
 import type { Health } from '../registry/health.ts'
+import type { Images } from '../registry/images.ts'
 import type { Listings } from '../registry/listings.ts'
 import type { Manifests } from '../registry/manifests.ts'
 import type { Mounts } from '../registry/mounts.ts'
@@ -22,6 +23,7 @@ import { manifestRoutes } from './routes/manifests.ts'
 import { metricsRoutes } from './routes/metrics.ts'
 import { operationRoutes } from './routes/operations.ts'
 import { mutationRoutes, type MutationVerbs } from './routes/mutation.ts'
+import { repositoryRoutes } from './routes/repositories.ts'
 import { tokenRoutes } from './routes/token.ts'
 import { uploadRoutes } from './routes/uploads.ts'
 import { upstreamRoutes } from './routes/upstreams.ts'
@@ -31,6 +33,7 @@ export interface Verbs extends AdmissionVerbs, MutationVerbs {
   readonly uploads: Uploads
   readonly mounts: Mounts
   readonly manifests: Manifests
+  readonly images: Images
   readonly listings: Listings
   readonly pullThrough: PullThrough
   readonly proxiedListings: ProxiedListings
@@ -56,5 +59,6 @@ export function routeTable(verbs: Verbs, version: string): Route[] {
     ...listingRoutes(verbs),
     ...upstreamRoutes(verbs.upstreamReports),
     ...operationRoutes(verbs),
+    ...repositoryRoutes(verbs.images),
   ]
 }

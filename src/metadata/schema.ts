@@ -38,11 +38,14 @@ export interface ManifestsTable {
   subject: string | null
   /** JSON object of strings. */
   annotations: string | null
+  /** When it was last pushed. */
   created_at: number
   /** When it was last pulled from the cache; null of what was pushed, which is never evicted. */
   used_at: number | null
   /** When what was pushed was last pulled; null as long as it was not. */
   pulled_at: number | null
+  /** When a tag, an index or a subject last let go of it; null as long as none did. */
+  released_at: number | null
 }
 
 /** What a manifest refers to in its repository. */

@@ -15,8 +15,22 @@ import type {
   ManifestUse,
 } from '../registry/ports/cache-metadata.ts'
 import type { Clock } from '../registry/ports/clock.ts'
-import type { RepositoryBlob, Scan, Scanned } from '../registry/ports/collection-metadata.ts'
-import type { DeleteResult, MetadataStore, PageRequest } from '../registry/ports/metadata-store.ts'
+import type {
+  ImageDeletion,
+  ImageDeletionResult,
+  RepositoryBlob,
+  RepositoryCounts,
+  RepositoryManifest,
+  Scan,
+  Scanned,
+  TagUse,
+} from '../registry/ports/collection-metadata.ts'
+import type {
+  DeleteResult,
+  MetadataStore,
+  PageRequest,
+  PutManifestOptions,
+} from '../registry/ports/metadata-store.ts'
 import type {
   BlobRecord,
   ContentCounts,
@@ -30,6 +44,7 @@ import * as blobs from './queries/blobs.ts'
 import * as cache from './queries/cache.ts'
 import * as collection from './queries/collection.ts'
 import * as eviction from './queries/eviction.ts'
+import * as images from './queries/images.ts'
 import * as manifests from './queries/manifests.ts'
 import * as repositories from './queries/repositories.ts'
 import * as uploads from './queries/uploads.ts'
@@ -118,21 +133,25 @@ export class SqlMetadataStore implements MetadataStore {
     repository: RepositoryName,
     manifest: ManifestEntry,
     tags: readonly Tag[],
-    { sparse } = { sparse: false },
-  ): Promise<{ missing: Digest[] }> {
+    options: PutManifestOptions = { sparse: false },
+  ): Promise<{ missing: Digest[]; fixed?: Tag }> {
     const now = this.#clock.now()
     return this.#databases.writes
       .transaction()
       .execute((transaction) =>
-        manifests.putManifest(transaction, repository, manifest, { tags, now, sparse }),
+        manifests.putManifest(transaction, repository, manifest, { tags, now, ...options }),
       )
   }
 
-  deleteManifest(repository: RepositoryName, digest: Digest): Promise<DeleteResult> {
-    const now = this.#clock.now()
+  deleteManifest(
+    repository: RepositoryName,
+    digest: Digest,
+    isFixed: (tag: Tag) => boolean = () => false,
+  ): Promise<DeleteResult> {
+    const deletion = { digest, isFixed, now: this.#clock.now() }
     return this.#databases.writes
       .transaction()
-      .execute((transaction) => manifests.deleteManifest(transaction, repository, digest, now))
+      .execute((transaction) => manifests.deleteManifest(transaction, repository, deletion))
   }
 
   listTags(repository: RepositoryName, page: PageRequest): Promise<Tag[]> {
@@ -140,9 +159,10 @@ export class SqlMetadataStore implements MetadataStore {
   }
 
   deleteTag(repository: RepositoryName, tag: Tag): Promise<boolean> {
+    const now = this.#clock.now()
     return this.#databases.writes
       .transaction()
-      .execute((transaction) => manifests.deleteTag(transaction, repository, tag))
+      .execute((transaction) => manifests.deleteTag(transaction, repository, tag, now))
   }
 
   listReferrers(
@@ -242,6 +262,36 @@ export class SqlMetadataStore implements MetadataStore {
     return this.#databases.writes
       .transaction()
       .execute((transaction) => collection.unlinkUnneededBlobs(transaction, unneeded, before))
+  }
+
+  scanUntagged(before: number, scan: Scan): Promise<Scanned<RepositoryManifest>> {
+    return collection.scanUntagged(this.#databases.reads, before, scan)
+  }
+
+  deleteImage(deletion: ImageDeletion): Promise<ImageDeletionResult> {
+    const transaction = this.#databases.writes.transaction()
+    return images.deleteImage((work) => transaction.execute(work), deletion, this.#clock.now())
+  }
+
+  listTagsOf(repository: RepositoryName, digest: Digest): Promise<Tag[]> {
+    return images.tagsOf(this.#databases.reads, repository, digest)
+  }
+
+  listTagUses(repository: RepositoryName, page: PageRequest): Promise<TagUse[]> {
+    return collection.listTagUses(this.#databases.reads, repository, page)
+  }
+
+  countRepository(repository: RepositoryName): Promise<RepositoryCounts | undefined> {
+    return images.countRepository(this.#databases.reads, repository)
+  }
+
+  deleteRepositoryPart(
+    repository: RepositoryName,
+    rows: number,
+  ): Promise<{ isGone: boolean; manifests: number; blobs: number }> {
+    return this.#databases.writes
+      .transaction()
+      .execute((transaction) => images.deleteRepositoryPart(transaction, repository, rows))
   }
 
   scanNobodys(scan: Scan): Promise<Scanned<BlobRecord>> {

@@ -65,7 +65,7 @@ export class Blobs {
   ): Promise<void> {
     const result = await this.#metadata.deleteBlob(repository, digest)
     if (result.outcome === 'unknown') throw unknown(repository, digest)
-    if (result.outcome === 'needed') {
+    if (result.outcome !== 'deleted' && 'by' in result) {
       throw new OciError('DENIED', {
         status: 405,
         message: `the blob is part of manifest ${result.by}: delete that manifest first`,

@@ -1,7 +1,7 @@
 /**
- * Which cached manifests were used, gathered in memory and noted in the database now and then: a
- * pull does not wait for a write, and a thousand pulls of one image are one. A crash forgets the
- * last few seconds, after which eviction takes some images to be a little older than they are.
+ * Which manifests were used, gathered in memory and noted in the database now and then: a pull does
+ * not wait for a write, and a thousand pulls of one image are one. A crash forgets the last few
+ * seconds, after which eviction and retention take some images to be a little older than they are.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Digest } from '../oci/digest.ts'
@@ -31,6 +31,8 @@ export class CacheUses implements AsyncDisposable {
   readonly #timer: NodeJS.Timeout
   /** By repository and digest; the one used longest ago first. */
   #gathered = new Map<string, ManifestUse>()
+  /** What is being noted now. */
+  #noting = new Map<string, ManifestUse>()
   #flushing: Promise<void> = Promise.resolve()
 
   constructor(parts: Parts, settings: Settings) {
@@ -42,6 +44,17 @@ export class CacheUses implements AsyncDisposable {
 
   touch(repository: RepositoryName, digest: Digest): void {
     this.#gather({ repository, digest, usedAt: this.#parts.clock.now() })
+  }
+
+  /** Takes back a use of what turned out not to be there. */
+  untouch(repository: RepositoryName, digest: Digest): void {
+    this.#gathered.delete(keyOf({ repository, digest }))
+  }
+
+  /** Whether a use is not noted yet. */
+  has(repository: RepositoryName, digest: Digest): boolean {
+    const key = keyOf({ repository, digest })
+    return this.#gathered.has(key) || this.#noting.has(key)
   }
 
   /** Notes all that was gathered so far. Never rejects: what could not be noted is kept. */
@@ -56,8 +69,7 @@ export class CacheUses implements AsyncDisposable {
   }
 
   #gather(use: ManifestUse): void {
-    // No name and no digest holds a space.
-    const key = `${use.repository} ${use.digest}`
+    const key = keyOf(use)
     const known = this.#gathered.get(key)
     this.#gathered.delete(key)
     this.#gathered.set(key, known !== undefined && known.usedAt > use.usedAt ? known : use)
@@ -69,6 +81,7 @@ export class CacheUses implements AsyncDisposable {
 
   async #flush(): Promise<void> {
     const uses = [...this.#gathered.values()]
+    this.#noting = this.#gathered
     this.#gathered = new Map()
     const { perWriteMax } = this.#settings
     try {
@@ -83,8 +96,14 @@ export class CacheUses implements AsyncDisposable {
       for (const use of [...uses, ...later]) this.#gather(use)
       this.#parts.log.warn(
         { err: error, manifests: uses.length },
-        'could not note which cached images were used; it is tried again soon',
+        'could not note which images were used; it is tried again soon',
       )
     }
+    this.#noting = new Map()
   }
+}
+
+/** No name and no digest holds a space. */
+function keyOf({ repository, digest }: Pick<ManifestUse, 'repository' | 'digest'>): string {
+  return `${repository} ${digest}`
 }

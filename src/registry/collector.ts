@@ -4,9 +4,12 @@
  * nobody needs; what a crash leaves undone, the next pass does. Invariants: the row goes first and the
  * bytes after; nothing goes that a manifest, a grace period or a writer under way still holds.
  */
+import type { TagPolicy } from '../config/tag-policy.ts'
 import type { BlobPromises } from './blob-promises.ts'
+import type { CacheUses } from './cache-uses.ts'
 import { ClockJumps } from './clock-jumps.ts'
 import { CollectionPass, type CollectionReport } from './collection-pass.ts'
+import type { Manifests } from './manifests.ts'
 import type { OperationMonitor } from './operation.ts'
 import type { Clock } from './ports/clock.ts'
 import type { MetadataStore } from './ports/metadata-store.ts'
@@ -19,6 +22,8 @@ export interface CollectorParts {
   readonly removal: ContentRemoval
   readonly uploads: Pick<Uploads, 'expireUploads'>
   readonly promises: Pick<BlobPromises, 'expiredBefore'>
+  readonly uses: Pick<CacheUses, 'flush' | 'has'>
+  readonly manifests: Pick<Manifests, 'forget'>
   readonly clock: Clock
   readonly monotonicClock?: Clock
   readonly log: Log
@@ -28,6 +33,8 @@ export interface CollectorParts {
 export interface CollectorBounds {
   readonly rowsPerStep: number
   readonly perWriteMax: number
+  /** Of a repository, that are judged together. */
+  readonly tagsMax: number
   /** A step is followed by a pause that is as many times as long; 0 where nobody else is served. */
   readonly pauseShare: number
 }
@@ -36,6 +43,9 @@ export interface CollectorBounds {
 export interface CollectorSettings {
   readonly graceSeconds: number
   readonly uploadIdleSeconds: number
+  /** Absent when manifests that nothing holds are kept. */
+  readonly untaggedSeconds?: number
+  readonly tagPolicy: TagPolicy
 }
 
 /** Since the start, but for dry runs. */

@@ -3,12 +3,14 @@
  * only when the repository has what it refers to (design, durability rule 3), and everything a push
  * changes, tags too, becomes visible in one step.
  */
+import { isImmutable, type TagPolicy } from '../config/tag-policy.ts'
 import { type Digest, digestAlgorithm, digestOf } from '../oci/digest.ts'
 import { OciError } from '../oci/errors.ts'
 import { type Manifest, parseManifest } from '../oci/manifest.ts'
 import { isDigestReference, type Reference } from '../oci/reference.ts'
 import type { RepositoryName } from '../oci/repository-name.ts'
 import type { Tag } from '../oci/tag.ts'
+import type { CacheUses } from './cache-uses.ts'
 import type { ContentLocks } from './content-locks.ts'
 import { ManifestCache, type StoredManifest } from './manifest-cache.ts'
 import type { BlobStore } from './ports/blob-store.ts'
@@ -20,12 +22,14 @@ interface Stores {
   readonly metadata: MetadataStore
   readonly blobs: BlobStore
   readonly locks: ContentLocks
+  readonly uses: Pick<CacheUses, 'touch' | 'untouch'>
 }
 
 interface Settings {
   readonly referencesMax: number
   readonly cacheEntriesMax: number
   readonly cacheBytesMax: number
+  readonly tagPolicy: TagPolicy
 }
 
 export interface ManifestPush {
@@ -46,28 +50,46 @@ export class Manifests {
   readonly #metadata: MetadataStore
   readonly #blobs: BlobStore
   readonly #locks: ContentLocks
+  readonly #uses: Stores['uses']
   readonly #referencesMax: number
   readonly #cache: ManifestCache
+  #tagPolicy: TagPolicy
 
   constructor(stores: Stores, settings: Settings) {
     this.#metadata = stores.metadata
     this.#blobs = stores.blobs
     this.#locks = stores.locks
+    this.#uses = stores.uses
     this.#referencesMax = settings.referencesMax
+    this.#tagPolicy = settings.tagPolicy
     this.#cache = new ManifestCache({
       entriesMax: settings.cacheEntriesMax,
       bytesMax: settings.cacheBytesMax,
     })
   }
 
-  /** @throws OciError NAME_UNKNOWN, MANIFEST_UNKNOWN */
+  setTagPolicy(tagPolicy: TagPolicy): void {
+    this.#tagPolicy = tagPolicy
+  }
+
+  /**
+   * A pull. Who is told of a manifest by its digest may push an index that lists it, so that is noted
+   * before it is looked for: from then on it is not collected.
+   * @throws OciError NAME_UNKNOWN, MANIFEST_UNKNOWN
+   */
   async getManifest(
     context: RequestContext,
     repository: RepositoryName,
     reference: Reference,
   ): Promise<StoredManifest> {
+    if (isDigestReference(reference)) this.#uses.touch(repository, reference)
     const manifest = await this.findManifest(context, repository, reference)
-    return manifest ?? (await this.#throwUnknown(repository, reference))
+    if (manifest === undefined) {
+      if (isDigestReference(reference)) this.#uses.untouch(repository, reference)
+      return await this.#throwUnknown(repository, reference)
+    }
+    if (!isDigestReference(reference)) this.#uses.touch(repository, manifest.digest)
+    return manifest
   }
 
   /** @returns undefined when there is none, or its bytes are lost. */
@@ -109,7 +131,8 @@ export class Manifests {
 
   /**
    * @throws OciError MANIFEST_INVALID; DIGEST_INVALID when the bytes are not those of the digest
-   *   they are pushed under; MANIFEST_BLOB_UNKNOWN naming all content that is missing.
+   *   they are pushed under; MANIFEST_BLOB_UNKNOWN naming all content that is missing; DENIED (409)
+   *   when a tag would move that may not.
    */
   async putManifest(
     context: RequestContext,
@@ -124,11 +147,20 @@ export class Manifests {
     // Looked at first, so that a refused manifest leaves no bytes behind.
     refuseMissing(await this.#metadata.findMissingContent(repository, entry))
     const tags = isDigestReference(reference) ? push.tags : [reference, ...push.tags]
-    const { missing } = await this.#locks.whileStoring(digest, async () => {
+    const isFixed = this.#isFixedIn(repository)
+    for (const tag of tags.filter(isFixed)) {
+      // Looked at first, for the same reason.
+      const known = await this.#metadata.findManifest(repository, tag)
+      if (known !== undefined && known.digest !== digest) throw immutable(tag)
+    }
+    const { missing, fixed } = await this.#locks.whileStoring(digest, async () => {
       await this.#blobs.putBlob(digest, bytes)
-      return this.#write(repository, () => this.#metadata.putManifest(repository, entry, tags))
+      return this.#write(repository, () =>
+        this.#metadata.putManifest(repository, entry, tags, { sparse: false, isFixed }),
+      )
     })
     refuseMissing(missing)
+    if (fixed !== undefined) throw immutable(fixed)
     context.log.info({ repository, digest, tags, mediaType: entry.mediaType }, 'manifest pushed')
     return { digest, ...(entry.subject !== undefined && { subject: entry.subject }) }
   }
@@ -140,7 +172,8 @@ export class Manifests {
 
   /**
    * By digest: the manifest and every tag that points at it. By tag: the tag alone.
-   * @throws OciError MANIFEST_UNKNOWN, NAME_UNKNOWN, or DENIED while an index needs the manifest.
+   * @throws OciError MANIFEST_UNKNOWN, NAME_UNKNOWN, or DENIED while an index needs the manifest, and
+   *   when a tag would go that may not.
    */
   async deleteManifest(
     context: RequestContext,
@@ -149,8 +182,9 @@ export class Manifests {
   ): Promise<void> {
     if (!isDigestReference(reference)) return this.#deleteTag(context, repository, reference)
     const result = await this.#write(repository, () =>
-      this.#metadata.deleteManifest(repository, reference),
+      this.#metadata.deleteManifest(repository, reference, this.#isFixedIn(repository)),
     )
+    if (result.outcome === 'fixed') throw immutable(result.tag)
     if (result.outcome === 'unknown') return this.#throwUnknown(repository, reference)
     if (result.outcome === 'needed') {
       throw new OciError('DENIED', {
@@ -163,9 +197,17 @@ export class Manifests {
   }
 
   async #deleteTag(context: RequestContext, repository: RepositoryName, tag: Tag): Promise<void> {
+    if (isImmutable(this.#tagPolicy, repository, tag)) {
+      const known = await this.#metadata.findManifest(repository, tag)
+      if (known !== undefined) throw immutable(tag)
+    }
     const deleted = await this.#write(repository, () => this.#metadata.deleteTag(repository, tag))
     if (!deleted) return this.#throwUnknown(repository, tag)
     context.log.info({ repository, tag }, 'tag deleted')
+  }
+
+  #isFixedIn(repository: RepositoryName): (tag: Tag) => boolean {
+    return (tag) => isImmutable(this.#tagPolicy, repository, tag)
   }
 
   /** A write that failed may have been done all the same: a connection can break after the commit. */
@@ -227,6 +269,15 @@ export class Manifests {
       detail: { reference },
     })
   }
+}
+
+/** 409: what there is stands in the way, and no right or login would help. */
+export function immutable(tag: Tag): OciError {
+  return new OciError('DENIED', {
+    status: 409,
+    message: `tag ${tag} is immutable (immutable_tags): it can be neither moved nor deleted; use another tag`,
+    detail: { tag },
+  })
 }
 
 function checkedDigest(reference: Reference, bytes: Uint8Array): Digest {

@@ -29,7 +29,7 @@ describe('POST /api/gc', () => {
     const bytes = blob.bytes.length
     const [first, ...rest] = linesOf(dry.body.toString())
     assert.deepEqual(first, { operation: 'gc' })
-    const report = { dryRun: true, uploads: 0, unneeded: 0, blobs: 1, bytes }
+    const report = { dryRun: true, uploads: 0, tags: 0, manifests: 0, unneeded: 0, blobs: 1, bytes }
     assert.deepEqual(rest.at(-1), { report })
     const wet = await registry.request('POST', '/api/gc')
     assert.deepEqual(linesOf(wet.body.toString()).at(-1), { report: { ...report, dryRun: false } })
@@ -83,7 +83,15 @@ describe('trow gc', () => {
     const dry = await runTrow(['gc', registry.url, ...login, '--dry-run'])
     assert.equal(dry.stdout, '1 blob that no repository has would be removed: 2 MB\n')
     const json = await runTrow(['gc', registry.url, ...login, '--json'])
-    const report = { dryRun: false, uploads: 0, unneeded: 0, blobs: 1, bytes: 2_000_000 }
+    const report = {
+      dryRun: false,
+      uploads: 0,
+      tags: 0,
+      manifests: 0,
+      unneeded: 0,
+      blobs: 1,
+      bytes: 2_000_000,
+    }
     assert.deepEqual(linesOf(json.stdout), [{ report }])
   })
 

@@ -6,6 +6,7 @@ import { openSqlite } from '../../src/metadata/sqlite.ts'
 import { SqlMetadataStore } from '../../src/metadata/sql-metadata-store.ts'
 import { BlobPromises } from '../../src/registry/blob-promises.ts'
 import { Blobs } from '../../src/registry/blobs.ts'
+import { CacheUses } from '../../src/registry/cache-uses.ts'
 import { Collector } from '../../src/registry/collector.ts'
 import { ContentLocks } from '../../src/registry/content-locks.ts'
 import { Listings } from '../../src/registry/listings.ts'
@@ -22,6 +23,7 @@ import { ReadBuffers } from '../../src/storage/filesystem/read-buffers.ts'
 import { FilesystemUploadStore } from '../../src/storage/filesystem/upload-store.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { Faults, FaultyBlobStore, FaultyUploadStore } from '../support/faulty-stores.ts'
+import { noTagPolicy } from '../support/no-policy.ts'
 import { silentLog } from '../support/request-context.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
 
@@ -29,7 +31,7 @@ import { temporaryDirectory } from '../support/temporary-directory.ts'
 export const bufferBytes = 1_024
 
 /** Of the collector: small, so that a pass has many parts. */
-const collectorBounds = { rowsPerStep: 3, perWriteMax: 2, pauseShare: 0 }
+const collectorBounds = { rowsPerStep: 3, perWriteMax: 2, tagsMax: 100, pauseShare: 0 }
 export const graceSeconds = 60
 export const renewalSeconds = 10
 
@@ -45,6 +47,7 @@ export interface RegistryUnderTest extends AsyncDisposable {
   readonly listings: Listings
   readonly promises: BlobPromises
   readonly collector: Collector
+  readonly uses: CacheUses
   readonly faults: Faults
   /** Names of what is staged. */
   listStaged(): Promise<string[]>
@@ -66,11 +69,28 @@ export async function startRegistry(root: string, clock: FakeClock): Promise<Reg
   const promises = new BlobPromises(stores, { graceSeconds, renewalSecondsMax: renewalSeconds })
   const uploads = new Uploads(stores, { digestersMax: 2 })
   await uploads.removeLeftovers()
+  const uses = new CacheUses(
+    { ...stores, log: silentLog },
+    { flushSeconds: 3_600, gatheredMax: 100, perWriteMax: 100 },
+  )
+  const manifests = new Manifests(
+    { ...stores, uses },
+    { referencesMax: 100, cacheEntriesMax: 20, cacheBytesMax: 20_000, tagPolicy: noTagPolicy },
+  )
   const removal = new ContentRemoval(stores, { atOnceMax: 2 })
   const collector = new Collector(
-    { ...stores, uploads, promises, removal, monotonicClock: clock, log: silentLog },
+    {
+      ...stores,
+      uploads,
+      promises,
+      uses,
+      manifests,
+      removal,
+      monotonicClock: clock,
+      log: silentLog,
+    },
     collectorBounds,
-    { graceSeconds, uploadIdleSeconds: graceSeconds },
+    { graceSeconds, uploadIdleSeconds: graceSeconds, tagPolicy: noTagPolicy },
   )
   return {
     metadata,
@@ -81,13 +101,10 @@ export async function startRegistry(root: string, clock: FakeClock): Promise<Reg
     uploads,
     promises,
     collector,
+    uses,
     blobs: new Blobs({ ...stores, promises }),
     mounts: new Mounts(stores, { candidatesMax: 10 }),
-    manifests: new Manifests(stores, {
-      referencesMax: 100,
-      cacheEntriesMax: 20,
-      cacheBytesMax: 20_000,
-    }),
+    manifests,
     listings: new Listings(metadata, { referrersBytesMax: 1_000_000 }),
     listStaged: () => readdir(layout.uploads),
     [Symbol.asyncDispose]: () => databases[Symbol.asyncDispose](),

@@ -25,6 +25,14 @@ export class FakeTerminal implements Terminal {
     return Buffer.alloc(0)
   }
 
+  /** What is answered; nobody is there when it is undefined. */
+  answer: string | undefined
+
+  async ask(question: string): Promise<string | undefined> {
+    this.errors += question
+    return this.answer
+  }
+
   emphasize(text: string): string {
     return text
   }

@@ -19,6 +19,17 @@ export const collectionLimits = {
   /** That a blob was asked for is noted again only after so long, or a quarter of the grace. */
   promiseRenewalSecondsMax: 600,
 
+  /** What may be configured to be kept. */
+  retentionNewestMax: 1_000_000,
+  retentionSecondsMin: 60,
+  retentionSecondsMax: 100 * 365 * 24 * 3600,
+  /** Tags of a repository that are judged together; one with more is left alone, and that is logged. */
+  retentionTagsMax: 100_000,
+  untaggedSecondsMin: 1,
+  untaggedSecondsMax: 100 * 365 * 24 * 3600,
+  /** Manifests, or blobs, of a repository that are deleted in one transaction. */
+  repositoryRowsPerDeletion: 200,
+
   // -- operations (trow gc)
   /** Lines that wait for a slow reader before the work does. */
   operationItemsWaitingMax: 100,

@@ -13,6 +13,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .execute()
   await sql`update repository_blobs set asked_at = ${now}`.execute(db)
   await db.schema.alterTable('manifests').addColumn('pulled_at', 'bigint').execute()
+  await db.schema.alterTable('manifests').addColumn('released_at', 'bigint').execute()
   await sql`update manifests set pulled_at = ${now}`.execute(db)
   await db.schema
     .createTable('removals')

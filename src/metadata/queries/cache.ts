@@ -24,7 +24,10 @@ export function isCached(repository: RepositoryName): boolean {
   return repository.startsWith(cachedNames[0])
 }
 
-/** Manifests and, of indexes, the children that are there: who has the index may want them next. */
+/**
+ * Manifests and, of cached indexes, the children that are there: who has the index may want them next.
+ * Of what was pushed it is a pull.
+ */
 export async function touchManifests(
   db: Transaction<Schema>,
   uses: readonly ManifestUse[],
@@ -48,6 +51,14 @@ export async function touchManifests(
         .where('used_at', '<', usedAt)
         .execute()
     }
+    await db
+      .updateTable('manifests')
+      .set({ pulled_at: usedAt })
+      .where('repository_id', '=', repositoryId)
+      .where('digest', '=', digest)
+      .where('used_at', 'is', null)
+      .where((where) => where.or([where('pulled_at', 'is', null), where('pulled_at', '<', usedAt)]))
+      .execute()
   }
 }
 

@@ -5,11 +5,20 @@
 import { type ExpressionBuilder, sql, type Transaction } from 'kysely'
 import type { Digest } from '../../oci/digest.ts'
 import type { RepositoryName } from '../../oci/repository-name.ts'
-import type { RepositoryBlob, Scan, Scanned } from '../../registry/ports/collection-metadata.ts'
+import type { Tag } from '../../oci/tag.ts'
+import type {
+  RepositoryBlob,
+  RepositoryManifest,
+  Scan,
+  Scanned,
+  TagUse,
+} from '../../registry/ports/collection-metadata.ts'
+import type { PageRequest } from '../../registry/ports/metadata-store.ts'
 import type { BlobRecord } from '../../registry/ports/records.ts'
 import type { Schema } from '../schema.ts'
 import { batches, isPushedName, referencesTo } from './cache.ts'
 import { isNobodys } from './eviction.ts'
+import { isUnheld } from './images.ts'
 import { type Executor, findRepositoryId } from './repositories.ts'
 
 /** @returns undefined when the repository has no such blob. */
@@ -117,6 +126,73 @@ function formatKey({ repositoryId, digest }: RowKey): string {
 function parseKey(text: string): RowKey {
   const [id, digest = ''] = text.split(' ')
   return { repositoryId: Number(id), digest }
+}
+
+export async function scanUntagged(
+  db: Executor,
+  before: number,
+  { rows, after }: Scan,
+): Promise<Scanned<RepositoryManifest>> {
+  const start = after === undefined ? { repositoryId: 0, digest: '' } : parseKey(after)
+  const end = await endOfPart(db, 'manifests', start, rows)
+  let query = db
+    .selectFrom('manifests')
+    .innerJoin('repositories', 'repositories.id', 'manifests.repository_id')
+    .select(['repositories.name', 'manifests.digest'])
+    .where((where) => isAfter(where, 'manifests', start))
+    .where('manifests.created_at', '<', before)
+    .where((where) => isOlder(where, 'pulled_at', before))
+    .where((where) => isOlder(where, 'released_at', before))
+    .where(isPushedName)
+    .where(isUnheld)
+  if (end !== undefined) query = query.where((where) => isUpTo(where, 'manifests', end))
+  const found = await query.execute()
+  return {
+    rows,
+    found: found.map(({ name, digest }) => ({
+      repository: name as RepositoryName,
+      digest: digest as Digest,
+    })),
+    ...(end && { next: formatKey(end) }),
+  }
+}
+
+/** Whether it is so long ago, or never was. */
+function isOlder(
+  where: ExpressionBuilder<Schema, 'manifests'>,
+  column: 'pulled_at' | 'released_at',
+  before: number,
+) {
+  const name = `manifests.${column}` as const
+  return where.or([where(name, 'is', null), where(name, '<', before)])
+}
+
+export async function listTagUses(
+  db: Executor,
+  repository: RepositoryName,
+  page: PageRequest,
+): Promise<TagUse[]> {
+  const rows = await db
+    .selectFrom('repositories')
+    .innerJoin('tags', 'tags.repository_id', 'repositories.id')
+    .innerJoin('manifests', (join) =>
+      join
+        .onRef('manifests.repository_id', '=', 'tags.repository_id')
+        .onRef('manifests.digest', '=', 'tags.digest'),
+    )
+    .select(['tags.name', 'tags.digest', 'tags.updated_at as pushedAt'])
+    .select('manifests.pulled_at as pulledAt')
+    .where('repositories.name', '=', repository)
+    .where('tags.name', '>', page.after ?? '')
+    .orderBy('tags.name')
+    .limit(page.limit)
+    .execute()
+  return rows.map(({ name, digest, pushedAt, pulledAt }) => ({
+    tag: name as Tag,
+    digest: digest as Digest,
+    pushedAt,
+    ...(pulledAt !== null && { pulledAt }),
+  }))
 }
 
 export async function unlinkUnneededBlobs(

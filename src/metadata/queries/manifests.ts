@@ -4,11 +4,16 @@ import type { Digest } from '../../oci/digest.ts'
 import { isDigestReference, type Reference } from '../../oci/reference.ts'
 import type { RepositoryName } from '../../oci/repository-name.ts'
 import type { Tag } from '../../oci/tag.ts'
-import type { DeleteResult, PageRequest } from '../../registry/ports/metadata-store.ts'
+import type {
+  DeleteResult,
+  PageRequest,
+  PutManifestOptions,
+} from '../../registry/ports/metadata-store.ts'
 import type { ManifestEntry, ManifestRecord, Referrer } from '../../registry/ports/records.ts'
 import type { ReferenceKind, Schema } from '../schema.ts'
 import { deleteUnlessNeeded, insertContent, missingBlobs } from './blobs.ts'
 import { isCached, noteLooseBlobs, referencesOf } from './cache.ts'
+import { dependentsOf, releaseManifests, tagsOf } from './images.ts'
 import { ensureRepository, type Executor, findRepositoryId } from './repositories.ts'
 
 /** Rows per insert: SQLite binds at most 32,766 values to a statement. */
@@ -41,10 +46,12 @@ export async function putManifest(
   db: Transaction<Schema>,
   repository: RepositoryName,
   manifest: ManifestEntry,
-  put: { tags: readonly Tag[]; now: number; sparse: boolean },
-): Promise<{ missing: Digest[] }> {
+  put: PutManifestOptions & { readonly tags: readonly Tag[]; readonly now: number },
+): Promise<{ missing: Digest[]; fixed?: Tag }> {
   const missing = put.sparse ? [] : await findMissingContent(db, repository, manifest)
   if (missing.length > 0) return { missing }
+  const fixed = await findFixed(db, repository, manifest.digest, put)
+  if (fixed !== undefined) return { missing, fixed }
 
   const repositoryId = await ensureRepository(db, repository, put.now)
   const cached = isCached(repository)
@@ -60,6 +67,20 @@ export async function putManifest(
     await upsertTag(db, { repositoryId, tag, digest: manifest.digest, now: put.now })
   }
   return { missing: [] }
+}
+
+/** A tag that points at another manifest, and must not move. */
+async function findFixed(
+  db: Executor,
+  repository: RepositoryName,
+  digest: Digest,
+  { tags, isFixed = () => false }: PutManifestOptions & { readonly tags: readonly Tag[] },
+): Promise<Tag | undefined> {
+  for (const tag of tags.filter(isFixed)) {
+    const known = await findManifest(db, repository, tag)
+    if (known !== undefined && known.digest !== digest) return tag
+  }
+  return undefined
 }
 
 export async function findMissingContent(
@@ -113,7 +134,11 @@ async function upsertManifest(
       created_at: put.now,
       ...described,
     })
-    .onConflict((conflict) => conflict.columns(['repository_id', 'digest']).doUpdateSet(described))
+    .onConflict((conflict) =>
+      conflict
+        .columns(['repository_id', 'digest'])
+        .doUpdateSet({ ...described, created_at: put.now }),
+    )
     .execute()
 }
 
@@ -155,6 +180,7 @@ async function upsertTag(
   entry: { repositoryId: number; tag: Tag; digest: Digest; now: number },
 ): Promise<void> {
   const target = { digest: entry.digest, updated_at: entry.now }
+  await releaseTagged(db, entry)
   await db
     .insertInto('tags')
     .values({ repository_id: entry.repositoryId, name: entry.tag, ...target })
@@ -162,15 +188,32 @@ async function upsertTag(
     .execute()
 }
 
+/** What a tag points at, and is about to point at no more. */
+async function releaseTagged(
+  db: Transaction<Schema>,
+  entry: { repositoryId: number; tag: Tag; now: number; digest?: Digest },
+): Promise<void> {
+  const before = await db
+    .selectFrom('tags')
+    .select('digest')
+    .where('repository_id', '=', entry.repositoryId)
+    .where('name', '=', entry.tag)
+    .executeTakeFirst()
+  if (before === undefined || before.digest === entry.digest) return
+  await releaseManifests(db, entry.repositoryId, [before.digest], entry.now)
+}
+
 /** The tags and references go with it, by their foreign keys. */
 export async function deleteManifest(
   db: Transaction<Schema>,
   repository: RepositoryName,
-  digest: Digest,
-  now: number,
+  { digest, isFixed, now }: { digest: Digest; isFixed: (tag: Tag) => boolean; now: number },
 ): Promise<DeleteResult> {
+  const fixed = (await tagsOf(db, repository, digest)).find(isFixed)
+  if (fixed !== undefined) return { outcome: 'fixed', tag: fixed }
   return deleteUnlessNeeded(db, { repository, digest, kind: 'manifest' }, async (repositoryId) => {
     const blobs = isCached(repository) ? await referencesOf(db, repositoryId, digest) : []
+    await releaseManifests(db, repositoryId, await dependentsOf(db, repositoryId, digest), now)
     const deleted = await db
       .deleteFrom('manifests')
       .where('repository_id', '=', repositoryId)
@@ -202,9 +245,11 @@ export async function deleteTag(
   db: Transaction<Schema>,
   repository: RepositoryName,
   tag: Tag,
+  now: number,
 ): Promise<boolean> {
   const repositoryId = await findRepositoryId(db, repository)
   if (repositoryId === undefined) return false
+  await releaseTagged(db, { repositoryId, tag, now })
   const deleted = await db
     .deleteFrom('tags')
     .where('repository_id', '=', repositoryId)

@@ -26,11 +26,18 @@ export interface PageRequest {
   readonly limit: number
 }
 
+export interface PutManifestOptions {
+  readonly sparse: boolean
+  readonly isFixed?: (tag: Tag) => boolean
+}
+
 export type DeleteResult =
   | { readonly outcome: 'deleted' }
   | { readonly outcome: 'unknown' }
   /** Refused: this manifest of the repository refers to it. */
   | { readonly outcome: 'needed'; readonly by: Digest }
+  /** Refused: this tag may not go. */
+  | { readonly outcome: 'fixed'; readonly tag: Tag }
 
 /**
  * What is known about content: repositories, their blobs, manifests and tags, upload sessions. Each
@@ -72,15 +79,24 @@ export interface MetadataStore extends CacheMetadata, CollectionMetadata {
    * Adds a manifest whose bytes are stored, and points `tags` at it; or, if content it needs is not
    * in the repository, changes nothing and says what is missing.
    * @param options.sparse takes it whatever is missing: an upstream has the rest.
+   * @param options.isFixed tags that must not be moved from another manifest: then `fixed` is one that
+   *   would have been, and nothing is changed.
    */
   putManifest(
     repository: RepositoryName,
     manifest: ManifestEntry,
     tags: readonly Tag[],
-    options?: { readonly sparse: boolean },
-  ): Promise<{ missing: Digest[] }>
-  /** Deletes the manifest and every tag that points at it. */
-  deleteManifest(repository: RepositoryName, digest: Digest): Promise<DeleteResult>
+    options?: PutManifestOptions,
+  ): Promise<{ missing: Digest[]; fixed?: Tag }>
+  /**
+   * Deletes the manifest and every tag that points at it.
+   * @param isFixed tags that must not go.
+   */
+  deleteManifest(
+    repository: RepositoryName,
+    digest: Digest,
+    isFixed?: (tag: Tag) => boolean,
+  ): Promise<DeleteResult>
 
   listTags(repository: RepositoryName, page: PageRequest): Promise<Tag[]>
   /** @returns whether there was such a tag. */

@@ -7,7 +7,7 @@ import {
   parseJudgedImage,
 } from '../../../src/admission/judged-image.ts'
 import { fitsGlob, parseImageGlob } from '../../../src/admission/image-glob.ts'
-import { matchesName, parseNamePattern } from '../../../src/admission/name-pattern.ts'
+import { matchesName, parseNamePattern } from '../../../src/lib/name-pattern.ts'
 import { checkRule } from '../../../src/admission/policy-problems.ts'
 import { RuleSet, type RuleLists } from '../../../src/admission/rule-set.ts'
 import { readHost } from '../../../src/admission/rule-text.ts'

@@ -8,7 +8,11 @@ import { OciError } from '../../../src/oci/errors.ts'
 import { mediaTypes } from '../../../src/oci/media-type.ts'
 import { parseReference } from '../../../src/oci/reference.ts'
 import { parseRepositoryName, type RepositoryName } from '../../../src/oci/repository-name.ts'
-import { Collector, type CollectorParts } from '../../../src/registry/collector.ts'
+import {
+  Collector,
+  type CollectorParts,
+  type CollectorSettings,
+} from '../../../src/registry/collector.ts'
 import { CollectionSchedule } from '../../../src/registry/collection-schedule.ts'
 import { Manifests } from '../../../src/registry/manifests.ts'
 import { Mounts } from '../../../src/registry/mounts.ts'
@@ -22,6 +26,7 @@ import {
   startTemporaryRegistry,
 } from '../../simulation/registry-under-test.ts'
 import { inPieces } from '../../support/bytes.ts'
+import { noTagPolicy, noUses } from '../../support/no-policy.ts'
 import { requestContext, silentLog } from '../../support/request-context.ts'
 import { until } from '../../support/until.ts'
 import { withMethod } from '../../support/with-method.ts'
@@ -45,14 +50,17 @@ const monitor = {
 function collectorOf(
   { registry, clock }: StartedRegistry,
   parts: Partial<CollectorParts> = {},
+  settings: Partial<CollectorSettings> = {},
 ): Collector {
   const { metadata, blobStore: blobs, locks, uploads, promises } = registry
   const removal = new ContentRemoval({ metadata, blobs, locks }, { atOnceMax: 2 })
-  const common = { metadata, removal, uploads, promises, clock, monotonicClock: clock }
+  const { manifests } = registry
+  const held = { uses: noUses, manifests, promises }
+  const common = { metadata, removal, uploads, ...held, clock, monotonicClock: clock }
   return new Collector(
     { ...common, log: silentLog, ...parts },
-    { rowsPerStep: 2, perWriteMax: 2, pauseShare: 0 },
-    { graceSeconds, uploadIdleSeconds: 3_600 },
+    { rowsPerStep: 2, perWriteMax: 2, tagsMax: 100, pauseShare: 0 },
+    { graceSeconds, uploadIdleSeconds: 3_600, tagPolicy: noTagPolicy, ...settings },
   )
 }
 
@@ -216,8 +224,13 @@ describe('what a manifest needs stays', () => {
       await collect(started)
       return metadata.putManifest(...args)
     })
-    const settings = { referencesMax: 10, cacheEntriesMax: 1, cacheBytesMax: 100 }
-    const manifests = new Manifests({ metadata: late, blobs, locks }, settings)
+    const settings = {
+      referencesMax: 10,
+      cacheEntriesMax: 1,
+      cacheBytesMax: 100,
+      tagPolicy: noTagPolicy,
+    }
+    const manifests = new Manifests({ metadata: late, blobs, locks, uses: noUses }, settings)
     const bytes = imageOf(layerDigest)
     const reference = parseReference(digestOf(bytes))
     const put = { reference, bytes, contentType: undefined, tags: [] }
@@ -230,7 +243,15 @@ describe('what a manifest needs stays', () => {
     await pushManifest(started, a, imageOf(layerDigest))
     started.clock.advance(expiryMs)
     const report = await collect(started)
-    assert.deepEqual(report, { dryRun: false, uploads: 0, unneeded: 1, blobs: 0, bytes: 0 })
+    assert.deepEqual(report, {
+      dryRun: false,
+      uploads: 0,
+      tags: 0,
+      manifests: 0,
+      unneeded: 1,
+      blobs: 0,
+      bytes: 0,
+    })
     assert.ok(await hasBlob(started, a, layerDigest))
     assert.ok(!(await hasBlob(started, b, layerDigest)))
   })
@@ -261,6 +282,8 @@ describe('what a manifest needs stays', () => {
     assert.deepEqual(await collect(started), {
       dryRun: false,
       uploads: 0,
+      tags: 0,
+      manifests: 0,
       unneeded: 0,
       blobs: 0,
       bytes: 0,
@@ -299,6 +322,8 @@ describe('content that is deleted', () => {
     assert.deepEqual(await collect(started), {
       dryRun: false,
       uploads: 0,
+      tags: 0,
+      manifests: 0,
       unneeded: 0,
       blobs: 1,
       bytes: layer.length,
@@ -355,7 +380,14 @@ describe('a pass', () => {
     started.clock.advance(expiryMs)
     await blobs.deleteBlob(context, b, layerDigest)
     const collector = collectorOf(started)
-    const expected = { uploads: 0, unneeded: 3, blobs: 1, bytes: layer.length }
+    const expected = {
+      uploads: 0,
+      tags: 0,
+      manifests: 0,
+      unneeded: 3,
+      blobs: 1,
+      bytes: layer.length,
+    }
     for (let times = 0; times < 2; times += 1) {
       const report = await collector.collect({ dryRun: true }, monitor)
       assert.deepEqual(report, { dryRun: true, ...expected })

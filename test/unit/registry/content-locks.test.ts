@@ -17,6 +17,7 @@ import { ContentRemoval } from '../../../src/registry/remove-content.ts'
 import { Uploads } from '../../../src/registry/uploads.ts'
 import { collect, inPieces } from '../../support/bytes.ts'
 import { Gate } from '../../support/fake-upstream-behaviours.ts'
+import { noTagPolicy, noUses } from '../../support/no-policy.ts'
 import { requestContext, silentLog } from '../../support/request-context.ts'
 import { withMethod } from '../../support/with-method.ts'
 import {
@@ -33,12 +34,17 @@ type Stores = Pick<RegistryUnderTest, 'metadata' | 'blobStore' | 'uploadStore' |
 /** The registry's verbs over stores of which a test replaced something. */
 function verbsOf({ metadata, blobStore: blobs, uploadStore, locks }: Stores) {
   const stores = { metadata, blobs, uploads: uploadStore, locks, clock: { now: () => 1 } }
-  const settings = { referencesMax: 10, cacheEntriesMax: 10, cacheBytesMax: 10_000 }
+  const settings = {
+    referencesMax: 10,
+    cacheEntriesMax: 10,
+    cacheBytesMax: 10_000,
+    tagPolicy: noTagPolicy,
+  }
   const none = { keep: () => undefined, [Symbol.dispose]: () => undefined }
   const room = { reserve: () => none, use: () => none, add: () => undefined }
   return {
     uploads: new Uploads(stores, { digestersMax: 1 }),
-    manifests: new Manifests(stores, settings),
+    manifests: new Manifests({ ...stores, uses: noUses }, settings),
     fills: new Fills(
       { ...stores, room, log: silentLog },
       { heldBackBytes: 1, fruitlessTriesMax: 0, retryDelaySeconds: 0, tooLargeRememberedMax: 1 },

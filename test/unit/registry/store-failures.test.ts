@@ -12,6 +12,7 @@ import { parseRepositoryName } from '../../../src/oci/repository-name.ts'
 import { Manifests } from '../../../src/registry/manifests.ts'
 import { Uploads } from '../../../src/registry/uploads.ts'
 import { inPieces } from '../../support/bytes.ts'
+import { noTagPolicy, noUses } from '../../support/no-policy.ts'
 import { requestContext } from '../../support/request-context.ts'
 import { withMethod } from '../../support/with-method.ts'
 import { startTemporaryRegistry } from '../../simulation/registry-under-test.ts'
@@ -93,9 +94,14 @@ test('a write whose connection broke after the commit is seen by the next read',
     await registry.metadata.putManifest(...args)
     throw broken
   })
-  const settings = { referencesMax: 10, cacheEntriesMax: 10, cacheBytesMax: 10_000 }
+  const settings = {
+    referencesMax: 10,
+    cacheEntriesMax: 10,
+    cacheBytesMax: 10_000,
+    tagPolicy: noTagPolicy,
+  }
   const { blobStore, locks } = registry
-  const manifests = new Manifests({ metadata, blobs: blobStore, locks }, settings)
+  const manifests = new Manifests({ metadata, blobs: blobStore, locks, uses: noUses }, settings)
   const latest = parseReference('latest')
   const push = (variant: number): Promise<unknown> => {
     const bytes = Buffer.from(JSON.stringify({ manifests: [], variant }))
