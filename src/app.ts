@@ -7,6 +7,7 @@ import { makePullThrough, makeUpstreams, startCache, startUses } from './app/cac
 import { makeContent } from './app/content.ts'
 import type { Foundation, Reloads } from './app/foundation.ts'
 import { accessSettings, listen, makeDispatcher } from './app/serving.ts'
+import { makeMetrics } from './app/measuring.ts'
 import { openStores } from './app/stores.ts'
 import { makeTagDigests } from './app/tag-digests.ts'
 import { serveWebhooks, WebhookReadiness, webhookRoutes } from './app/webhooks.ts'
@@ -26,11 +27,9 @@ import { Mounts } from './registry/mounts.ts'
 import type { Operations } from './registry/operations.ts'
 import { makeProxyName } from './registry/proxy-chain.ts'
 import { PullCounts } from './registry/pull-counts.ts'
-import { UploadExpiry } from './registry/upload-expiry.ts'
 import { Uploads } from './registry/uploads.ts'
 import { UpstreamReports } from './registry/upstream-report.ts'
 import type { Logger } from './telemetry/logger.ts'
-import { Metrics } from './telemetry/metrics.ts'
 
 interface Served {
   readonly address: string
@@ -97,8 +96,7 @@ export class App {
 }
 
 async function serve(foundation: Foundation): Promise<Served> {
-  const { config, log, reloads, onReload, stores, resources } = foundation
-  const { authenticator, admitting, upstreams, counts } = foundation
+  const { log, stores, authenticator, admitting, upstreams, counts } = foundation
   const { metadata, clock } = stores
   const uploads = new Uploads(stores, { digestersMax: limits.uploadDigestersMax })
   const leftovers = await uploads.removeLeftovers()
@@ -106,26 +104,12 @@ async function serve(foundation: Foundation): Promise<Served> {
   const uses = startUses(foundation)
   const { manifests, images } = makeContent(foundation, uses)
   const cache = startCache(foundation, manifests, uses)
-  const { eviction } = cache
   const { collector, operations, promises } = startCollection(foundation, {
     uploads,
     uses,
     manifests,
   })
-  const metrics = new Metrics({ version, lastReload: () => reloads.lastReload })
-  metrics.showContent({
-    countContent: () => metadata.countContent(),
-    countHoldsSeconds: limits.contentCountHoldsSeconds,
-    measureCache: () => metadata.measureCache(),
-    cacheMaxBytes: () => eviction.maxBytes,
-    evicted: () => eviction.totals,
-  })
-  metrics.showCollection({ collected: () => collector.totals })
-  metrics.showUpstreams({
-    upstreamStates: () =>
-      upstreams.states().map((state) => ({ ...state, host: counts.labelOf(state.host) })),
-    upstreamCounts: () => counts.all,
-  })
+  const metrics = makeMetrics(foundation, { eviction: cache.eviction, collector })
   const health = new Health(stores, { holdsSeconds: limits.readinessHoldsSeconds })
   const { pullThrough, proxiedListings } = makePullThrough(foundation, manifests, cache)
   const tagDigests = makeTagDigests(foundation, { manifests, pullThrough })
@@ -153,12 +137,6 @@ async function serve(foundation: Foundation): Promise<Served> {
     foundation,
     makeDispatcher(serving, routeTable(verbs, version)),
   )
-  const expiry = new UploadExpiry({ uploads, clock, log }, config.uploadIdleSeconds, {
-    intervalSeconds: limits.uploadExpiryIntervalSeconds,
-    perRunMax: limits.uploadsExpiredPerRunMax,
-  })
-  resources.use(expiry)
-  onReload.push((changed) => expiry.setIdleSeconds(changed.uploadIdleSeconds))
   const readiness = new WebhookReadiness()
   const webhooks = await serveWebhooks(
     { ...serving, clock, events: admitting.denials },

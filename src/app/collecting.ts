@@ -9,6 +9,8 @@ import { Collector, type CollectorParts, type CollectorSettings } from '../regis
 import type { Log } from '../registry/request-context.ts'
 import { Operations } from '../registry/operations.ts'
 import { ContentRemoval } from '../registry/remove-content.ts'
+import { UploadExpiry } from '../registry/upload-expiry.ts'
+import type { Uploads } from '../registry/uploads.ts'
 import type { Foundation } from './foundation.ts'
 import type { Stores } from './stores.ts'
 
@@ -53,12 +55,13 @@ export function makeCollector(
 /** Of a running server. */
 export function startCollection(
   { config, log, onReload, stores, resources }: Foundation,
-  running: Pick<CollectorParts, 'uploads' | 'uses' | 'manifests'>,
+  running: Pick<CollectorParts, 'uses' | 'manifests'> & { readonly uploads: Uploads },
 ): { collector: Collector; operations: Operations; promises: BlobPromises } {
   const operations = makeOperations(log)
   const promises = makePromises(config, stores)
   const parts = { ...running, promises, log }
   const collector = makeCollector(config, stores, parts, limits.collectionPauseShare)
+  resources.use(startUploadExpiry({ ...stores, ...running, log }, config, onReload))
   const schedule = new CollectionSchedule({ operations, collector }, config.collection)
   resources.use(schedule)
   onReload.push((changed) => {
@@ -67,6 +70,19 @@ export function startCollection(
     schedule.reload(changed.collection)
   })
   return { collector, operations, promises }
+}
+
+function startUploadExpiry(
+  parts: ConstructorParameters<typeof UploadExpiry>[0],
+  config: Config,
+  onReload: Foundation['onReload'],
+): UploadExpiry {
+  const expiry = new UploadExpiry(parts, config.uploadIdleSeconds, {
+    intervalSeconds: limits.uploadExpiryIntervalSeconds,
+    perRunMax: limits.uploadsExpiredPerRunMax,
+  })
+  onReload.push((changed) => expiry.setIdleSeconds(changed.uploadIdleSeconds))
+  return expiry
 }
 
 function collectorSettings(config: Config): CollectorSettings {

@@ -1,0 +1,29 @@
+/** The metrics of a running registry, and where their numbers come from. */
+import { limits } from '../config/limits.ts'
+import { version } from '../config/version.ts'
+import type { Collector } from '../registry/collector.ts'
+import type { Eviction } from '../registry/eviction.ts'
+import { Metrics } from '../telemetry/metrics.ts'
+import type { Foundation } from './foundation.ts'
+
+export function makeMetrics(
+  { reloads, stores, upstreams, counts }: Foundation,
+  { eviction, collector }: { readonly eviction: Eviction; readonly collector: Collector },
+): Metrics {
+  const { metadata } = stores
+  const metrics = new Metrics({ version, lastReload: () => reloads.lastReload })
+  metrics.showContent({
+    countContent: () => metadata.countContent(),
+    countHoldsSeconds: limits.contentCountHoldsSeconds,
+    measureCache: () => metadata.measureCache(),
+    cacheMaxBytes: () => eviction.maxBytes,
+    evicted: () => eviction.totals,
+  })
+  metrics.showCollection({ collected: () => collector.totals })
+  metrics.showUpstreams({
+    upstreamStates: () =>
+      upstreams.states().map((state) => ({ ...state, host: counts.labelOf(state.host) })),
+    upstreamCounts: () => counts.all,
+  })
+  return metrics
+}
