@@ -35,6 +35,7 @@ export function configDefinitions(): Record<string, Node> {
     registryProxies: sectionOf(properties, 'registry_proxies'),
     // Without `default`, which is asked for when the webhook is on.
     imageValidation: { ...sectionOf(properties, 'image_validation'), required: [] },
+    imageMutation: withoutProperty(sectionOf(properties, 'image_mutation'), 'pin_digests'),
     settings: {
       type: 'object',
       additionalProperties: false,
@@ -47,6 +48,12 @@ function sectionOf(properties: Record<string, Node>, name: string): Node {
   const section = properties[name]
   if (section === undefined) throw new Error(`the configuration has no section ${name}`)
   return section
+}
+
+/** The chart's webhooks have no cache, which it needs. */
+function withoutProperty(section: Node, name: string): Node {
+  const { [name]: _, ...properties } = section['properties'] as Node
+  return { ...section, properties }
 }
 
 /** A schema as values may be: lists of text may be one text, a key without a value counts as absent. */

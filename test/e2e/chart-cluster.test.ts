@@ -111,6 +111,16 @@ const upgraded: Values = {
   webhooks: { replicas: 3 },
 }
 
+const withMutation: Values = {
+  ...installed,
+  trow: {
+    domain: 'registry.example.com',
+    validationWebhook: { enabled: true, config: policy },
+    mutationWebhook: { enabled: true },
+    proxyRegistries: { config: { registries: [{ host: 'registry.k8s.io' }] } },
+  },
+}
+
 async function helmRun(helm: Helm, cluster: Kubernetes, args: readonly string[], values?: Values) {
   const environment = { KUBECONFIG: cluster.kubeconfig, HOME: directory, ...oldEtcd }
   const waiting = ['--namespace=trow', '--wait', '--timeout=90s']
@@ -236,7 +246,7 @@ test('the webhook decides, with its own certificate and no right but those of th
   if (cluster === undefined) return
   if (process.getuid?.() !== 0) return t.skip('giving the machine an address needs root')
   await using _address = await claimNodeAddress(podAddress)
-  await helmRun('helm-4', cluster, ['install', 'trow', chartDirectory], installed)
+  await helmRun('helm-4', cluster, ['install', 'trow', chartDirectory], withMutation)
   const refused = await createPod(cluster, 'default', 'registry.k8s.io/pause')
   assert.equal(refused.status, 500, 'nobody answers yet, and the policy is to fail then')
   const webhook = await startWebhook(cluster)
@@ -248,6 +258,11 @@ test('the webhook decides, with its own certificate and no right but those of th
     const denied = await createPod(cluster, 'default', 'evil.example.com/miner')
     assert.equal(denied.status, 403, denied.body.toString())
     assert.match(denied.body.toString(), /validator\.trow\.io.*evil\.example\.com\/miner: Image is/)
+    const changed = await createPod(cluster, 'default', 'registry.k8s.io/pause:3.10')
+    assert.match(
+      changed.body.toString(),
+      /"registry\.example\.com\/f\/registry\.k8s\.io\/pause:3\.10"/,
+    )
     const excluded = await createPod(cluster, 'kube-system', 'evil.example.com/miner')
     assert.equal(excluded.status, 201, excluded.body.toString())
   } finally {

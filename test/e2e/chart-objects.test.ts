@@ -52,7 +52,12 @@ function forEach(t: TestContext, check: (objects: readonly KubernetesObject[]) =
   }
 }
 
-const clusterScoped = ['ClusterRole', 'ClusterRoleBinding', 'ValidatingWebhookConfiguration']
+const clusterScoped = [
+  'ClusterRole',
+  'ClusterRoleBinding',
+  'MutatingWebhookConfiguration',
+  'ValidatingWebhookConfiguration',
+]
 
 const selects = (selector: Labels, labels: Labels) =>
   Object.entries(selector).every(([key, value]) => labels[key] === value)
@@ -168,7 +173,7 @@ describe('objects of the chart', () => {
         findNamed(objects, 'Secret', 'trow-webhook-config'),
         'config.yaml',
       )
-      assert.doesNotMatch(webhook, /auth|registry_proxies/)
+      assert.doesNotMatch(webhook, /auth|username|password|docker_config/)
     }))
 
   test('let every node be drained, and keep webhooks apart', (t) =>
@@ -247,20 +252,25 @@ describe('the webhook', () => {
 
   test('is reached by the name that its certificate is for', (t) =>
     forEach(t, (objects) => {
-      const [configuration] = ofKind(objects, 'ValidatingWebhookConfiguration')
-      if (configuration === undefined) return
-      const [{ clientConfig }] = configuration.webhooks
-      const service = findNamed(objects, 'Service', clientConfig.service.name)
-      assert.ok(service?.spec.ports.some(({ port }: { port: number }) => port === 443))
-      const from = (configuration.metadata as { annotations?: Record<string, string> }).annotations
-      const certificate = findNamed(objects, 'Certificate', 'trow-webhook')
-      assert.equal(from?.['cert-manager.io/inject-ca-from'], certificate && 'trow/trow-webhook')
-      if (certificate) {
-        assert.ok(certificate.spec.dnsNames?.includes(`${clientConfig.service.name}.trow.svc`))
+      for (const configuration of ofKind(
+        objects,
+        'ValidatingWebhookConfiguration',
+        'MutatingWebhookConfiguration',
+      )) {
+        const [{ clientConfig }] = configuration.webhooks
+        const service = findNamed(objects, 'Service', clientConfig.service.name)
+        assert.ok(service?.spec.ports.some(({ port }: { port: number }) => port === 443))
+        const from = (configuration.metadata as { annotations?: Record<string, string> })
+          .annotations
+        const certificate = findNamed(objects, 'Certificate', 'trow-webhook')
+        assert.equal(from?.['cert-manager.io/inject-ca-from'], certificate && 'trow/trow-webhook')
+        if (certificate) {
+          assert.ok(certificate.spec.dnsNames?.includes(`${clientConfig.service.name}.trow.svc`))
+        }
       }
     }))
 
-  test('may read and change one Secret and one configuration, and nothing else', (t) =>
+  test('may read and change one Secret and its configurations, and nothing else', (t) =>
     forEach(t, (objects) => {
       const rules = ofKind(objects, 'Role', 'ClusterRole')
         .filter(({ metadata }) => metadata.labels?.['app.kubernetes.io/component'] === 'webhook')

@@ -138,6 +138,12 @@ const refused: readonly [values: Values, message: RegExp][] = [
   ],
   [{ nodeConfiguration: { enabled: true, fallback: false } }, /Trow's own image is at ghcr\.io/],
   [{ nodeConfiguration: { mirrors: ['trow:8000'] } }, /'\/nodeConfiguration\/mirrors\/0'/],
+  [{ trow: { mutationWebhook: { enabled: true } } }, /nodes need a name for the registry/],
+  [
+    { trow: { mutationWebhook: { enabled: true }, domain: 'r.example.com' } },
+    /set trow\.proxyRegistries\.config\.registries\[0\]\.host/,
+  ],
+  [{ trow: { mutationWebhook: { config: { pin_digests: true } } } }, /'pin_digests' not allowed/],
   // Values of Trow's own chart.
   [
     { webhooks: { tls: { patch: { enabled: true } } } },

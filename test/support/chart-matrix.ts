@@ -16,10 +16,14 @@ const webhook = (tls: Values): Values => ({
   webhooks: { tls },
 })
 
+const proxied = { registries: [{ host: 'docker.io', username: 'ann', password: 'secret' }] }
+
 const webhooks: Choice = {
   'no webhook': {},
   'webhook with its own authority': webhook({ mode: 'self' }),
-  'webhook with cert-manager': webhook({ mode: 'certManager' }),
+  'webhook with cert-manager': merged(webhook({ mode: 'certManager' }), {
+    trow: { mutationWebhook: { enabled: true }, domain, proxyRegistries: { config: proxied } },
+  }),
   'webhook with a secret': webhook({
     mode: 'existingSecret',
     existingSecret: { name: 'certificate', caBundle },

@@ -14,7 +14,7 @@ that do not go together. Each message names the value and what to write instead.
 {{- $replacements := dict
   "trow.onWebhookFailure" "trow.validationWebhook.failurePolicy"
   "trow.proxyConfig" "trow.proxyRegistries.config, in the form of docs/configuration.md"
-  "trow.proxyRegistries.webhook" "nothing: Trow changes no images of pods any more; nodes pull through it with nodeConfiguration.enabled=true"
+  "trow.proxyRegistries.webhook" "trow.mutationWebhook, or better nodeConfiguration.enabled=true, with which nodes pull through Trow and images keep their names"
   "trow.validation" "trow.validationWebhook"
   "trow.validationWebhook.enable" "trow.validationWebhook.enabled"
   "webhookPatch" "webhooks.tls.mode=self"
@@ -76,10 +76,18 @@ that do not go together. Each message names the value and what to write instead.
 {{- end -}}
 
 {{- define "trow.checks.webhook" -}}
-{{- if .Values.trow.validationWebhook.enabled -}}
-{{- if not (.Values.trow.validationWebhook.config | default dict).default -}}
+{{- if and .Values.trow.validationWebhook.enabled (not (.Values.trow.validationWebhook.config | default dict).default) -}}
 {{- fail "trow.validationWebhook.config.default must be given with the webhook on: Allow or Deny, for images that no rule fits" -}}
 {{- end -}}
+{{- if .Values.trow.mutationWebhook.enabled -}}
+{{- if not (or .Values.trow.domain (.Values.trow.mutationWebhook.config | default dict).registry) -}}
+{{- fail "trow.mutationWebhook.enabled: nodes need a name for the registry: set trow.domain, or trow.mutationWebhook.config.registry" -}}
+{{- end -}}
+{{- if eq (include "trow.proxiedHosts" .) "[]" -}}
+{{- fail "trow.mutationWebhook.enabled: images of no registry would be changed: set trow.proxyRegistries.config.registries[0].host" -}}
+{{- end -}}
+{{- end -}}
+{{- if include "trow.webhook.enabled" . -}}
 {{- if eq .Values.webhooks.tls.mode "existingSecret" -}}
 {{- if not .Values.webhooks.tls.existingSecret.name -}}
 {{- fail (printf "webhooks.tls.existingSecret.name: set the Secret that has the certificate of %s.%s.svc" (include "trow.webhook.fullname" .) .Release.Namespace) -}}

@@ -69,12 +69,28 @@
 
 {{/* No logins and nothing of other registries: the webhook needs neither. */}}
 {{- define "trow.webhook.config" -}}
-{{- toYaml (dict
+{{- $config := dict
   "hostname" (include "trow.hostnames" . | fromJsonArray)
   "log_level" (include "trow.logLevel" .)
-  "image_validation" (include "trow.imageValidation" . | fromYaml)
   "admission" (include "trow.webhook.serving" . | fromYaml)
-) -}}
+-}}
+{{- if .Values.trow.validationWebhook.enabled -}}
+{{- $_ := set $config "image_validation" (include "trow.imageValidation" . | fromYaml) -}}
+{{- end -}}
+{{- if .Values.trow.mutationWebhook.enabled -}}
+{{- $_ := set $config "image_mutation" (.Values.trow.mutationWebhook.config | default dict) -}}
+{{- $_ := set $config "registry_proxies" (dict "registries" (include "trow.proxiedHosts" . | fromJsonArray)) -}}
+{{- end -}}
+{{- toYaml $config -}}
+{{- end -}}
+
+{{/* Images of these are changed. */}}
+{{- define "trow.proxiedHosts" -}}
+{{- $hosts := list -}}
+{{- range (.Values.trow.proxyRegistries.config | default dict).registries -}}
+{{- $hosts = append $hosts (dict "host" .host) -}}
+{{- end -}}
+{{- $hosts | uniq | toJson -}}
 {{- end -}}
 
 {{/* How the API server reaches the webhook: a change of it needs new pods. */}}
@@ -87,7 +103,12 @@ self_managed:
   namespace: {{ .Release.Namespace }}
   secret: {{ include "trow.webhook.fullname" . }}-ca
   dns_names: {{ include "trow.webhook.dnsNames" . }}
+  {{- if .Values.trow.validationWebhook.enabled }}
   validating_webhook: {{ include "trow.validation.name" . }}
+  {{- end }}
+  {{- if .Values.trow.mutationWebhook.enabled }}
+  mutating_webhook: {{ include "trow.mutation.name" . }}
+  {{- end }}
 {{- else }}
 tls:
   cert: /etc/trow/tls/tls.crt

@@ -45,6 +45,14 @@ of it unless the release is called like it.
 {{- include "trow.clusterName" . }}-validation
 {{- end -}}
 
+{{- define "trow.mutation.name" -}}
+{{- include "trow.clusterName" . }}-mutation
+{{- end -}}
+
+{{- define "trow.webhook.enabled" -}}
+{{- if or .Values.trow.validationWebhook.enabled .Values.trow.mutationWebhook.enabled -}}true{{- end -}}
+{{- end -}}
+
 {{- define "trow.serviceAccountName" -}}
 {{- if .Values.serviceAccount.create -}}
 {{- default (include "trow.fullname" .) .Values.serviceAccount.name -}}
