@@ -6,6 +6,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, globSync, readFileSync, statSync } from 'node:fs'
 import { basename, dirname, join, relative } from 'node:path'
 import { describe, test } from 'node:test'
+import { configDefinitions } from '../scripts/release/chart-schema.ts'
 import { limits } from '../src/config/limits.ts'
 import { ociErrors } from '../src/oci/errors.ts'
 import { Metrics } from '../src/telemetry/metrics.ts'
@@ -147,6 +148,16 @@ describe('documents', () => {
       rows.map(({ code, cells }) => `${code} ${cells[0]}`).toSorted(),
       served.toSorted(),
     )
+  })
+
+  test("the chart's values.schema.json has the configuration as it is", () => {
+    const schema = JSON.parse(read('charts/trow/values.schema.json')) as {
+      definitions: Record<string, unknown>
+    }
+    for (const [name, definition] of Object.entries(configDefinitions())) {
+      const made = JSON.parse(JSON.stringify(definition)) as unknown
+      assert.deepEqual(schema.definitions[name], made, 'run `npm run chart`')
+    }
   })
 
   test('docs/security.md names limits that there are', () => {

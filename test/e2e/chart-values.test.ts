@@ -7,7 +7,6 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { parse } from 'yaml'
 import manifest from '../../package.json' with { type: 'json' }
-import { configDefinitions } from '../../scripts/release/chart-schema.ts'
 import { chartDirectory, helms, renderChart, runHelm, type Values } from '../support/helm.ts'
 import { requireTool } from '../support/tools.ts'
 
@@ -62,13 +61,6 @@ describe('values', () => {
     if (requireTool(t, 'helm-4') === undefined) return
     const { code, stderr } = await renderChart(defaults)
     assert.equal(code, 0, stderr)
-  })
-
-  test('that become the configuration are described as the configuration is', () => {
-    for (const [name, definition] of Object.entries(configDefinitions())) {
-      const written = JSON.parse(JSON.stringify(definition)) as unknown
-      assert.deepEqual(schema.definitions?.[name], written, 'run `npm run chart`')
-    }
   })
 
   test('no object of the schema takes keys that it does not know', () => {
