@@ -202,6 +202,21 @@ for (const helm of helms) {
   })
 }
 
+test('the volume of a running registry is enlarged as docs/kubernetes.md says', async (t) => {
+  const cluster = clusterFor(t)
+  if (cluster === undefined) return
+  await helmRun('helm-4', cluster, ['install', 'trow', chartDirectory], {})
+  const pod = '/api/v1/namespaces/trow/pods/trow-0'
+  const running = await get(cluster, pod)
+  const orphaned = ['delete', 'statefulset', 'trow', '--namespace=trow', '--cascade=orphan']
+  assert.equal((await runKubectl(cluster, orphaned)).code, 0)
+  const size = 'volumeClaim.resources.requests.storage=50Gi'
+  const upgrade = ['upgrade', 'trow', chartDirectory, '--reset-then-reuse-values', '--set', size]
+  await helmRun('helm-4', cluster, upgrade)
+  assert.deepEqual((await get(cluster, pod)).metadata.uid, running.metadata.uid)
+  await helmRun('helm-4', cluster, ['uninstall', 'trow'])
+})
+
 /** A service account's token, as its pods have it. */
 async function writeAccount(cluster: Kubernetes, name: string, path: string): Promise<void> {
   const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: {} }

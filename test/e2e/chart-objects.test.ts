@@ -10,7 +10,7 @@ import { parse } from 'yaml'
 import { formatPlainManifests, plainManifests } from '../../scripts/release/plain-manifests.ts'
 import { configSchema } from '../../src/config/schema.ts'
 import { chartMatrix } from '../support/chart-matrix.ts'
-import { chartDirectory, renderChart, runTool } from '../support/helm.ts'
+import { chartDirectory, renderChart, runTool, type Values } from '../support/helm.ts'
 import {
   decodeSecret,
   findNamed,
@@ -313,6 +313,57 @@ describe('the webhook', () => {
     const config = decodeSecret(findNamed(objects, 'Secret', 'trow-webhook-config'), 'config.yaml')
     assert.equal(parse(config).image_validation.validate_workloads, 'off')
   })
+})
+
+const withWebhook = (config: object): Values => ({
+  trow: { validationWebhook: { enabled: true, config: { default: 'Deny', ...config } } },
+  nodeConfiguration: { enabled: true },
+})
+
+test('releases side by side have nothing in common', async (t) => {
+  if (requireTool(t, 'helm-4') === undefined) return
+  const places = [
+    { release: 'trow', namespace: 'trow' },
+    { release: 'trow', namespace: 'team' },
+    { release: 'second', namespace: 'team' },
+  ]
+  const all: string[] = []
+  for (const place of places) {
+    const { stdout, stderr } = await renderChart(withWebhook({}), place)
+    const objects = parseManifests(stdout)
+    assert.ok(objects.length > 10, stderr)
+    all.push(
+      ...objects.map(({ kind, metadata }) => `${kind} ${metadata.namespace} ${metadata.name}`),
+      ...podsOf(objects).map(({ pod }) => JSON.stringify([place.namespace, pod.metadata.labels])),
+    )
+  }
+  assert.equal(new Set(all).size, all.length)
+})
+
+test('a new policy, login or setting restarts nothing', async (t) => {
+  if (requireTool(t, 'helm-4') === undefined) return
+  const render = async (password: string, logLevel: string, config: object) => {
+    const validationWebhook = { enabled: true, config: { default: 'Deny', ...config } }
+    const trow = { user: 'ann', password, logLevel, validationWebhook }
+    const { stdout } = await renderChart({ trow, nodeConfiguration: { enabled: true } })
+    return { stdout, pods: podsOf(parseManifests(stdout)).map(({ pod }) => pod) }
+  }
+  const before = await render('one', 'info', {})
+  const after = await render('two', 'debug', { allow: ['registry.k8s.io/'], mode: 'warn' })
+  assert.equal(before.pods.length, 3)
+  assert.deepEqual(after.pods, before.pods)
+  assert.notEqual(after.stdout, before.stdout)
+})
+
+test('a cluster of Kubernetes 1.26 is given no field that it does not know', async (t) => {
+  if (requireTool(t, 'helm-4') === undefined) return
+  const old = await renderChart(withWebhook({}), { kubernetes: '1.26.0' })
+  assert.equal(old.code, 0, old.stderr)
+  const newer = /\bsleep:|unhealthyPodEvictionPolicy|matchConditions/
+  assert.doesNotMatch(old.stdout, newer)
+  assert.match((await renderChart(withWebhook({}))).stdout, newer)
+  const older = await renderChart({}, { kubernetes: '1.25.0' })
+  assert.match(older.stderr, /requires kubeVersion: >=1\.26/)
 })
 
 test('OpenShift can choose user and groups', async (t) => {

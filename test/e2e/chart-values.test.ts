@@ -155,7 +155,7 @@ for (const helm of helms) {
     for (const [values, message] of refused) {
       test(JSON.stringify(values), async (t) => {
         if (requireTool(t, helm) === undefined) return
-        const { code, stderr } = await renderChart(values, helm)
+        const { code, stderr } = await renderChart(values, { helm })
         assert.equal(code, 1)
         assert.match(stderr, message)
       })
@@ -223,7 +223,7 @@ for (const helm of helms) {
 
     test("takes the values of Trow's own chart as they are", async (t) => {
       if (requireTool(t, helm) === undefined) return
-      const { code, stderr } = await renderChart(valuesOfTrow, helm)
+      const { code, stderr } = await renderChart(valuesOfTrow, { helm })
       assert.equal(code, 0, stderr)
     })
   })

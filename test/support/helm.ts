@@ -61,17 +61,27 @@ export async function runHelm(
   return await runTool(getTool(helm), [...args, ...flags], { input, environment })
 }
 
-/** The manifests that a release `trow` in a namespace `trow` consists of. */
-export async function renderChart(values: Values, helm: Helm = 'helm-4'): Promise<ToolResult> {
+interface Rendering {
+  readonly helm?: Helm
+  readonly release?: string
+  readonly namespace?: string
+  readonly kubernetes?: string
+}
+
+/** The manifests that a release consists of; of one called `trow` in a namespace `trow`, if nothing is said. */
+export async function renderChart(
+  values: Values,
+  { helm = 'helm-4', release = 'trow', namespace = 'trow', kubernetes = '1.36.3' }: Rendering = {},
+): Promise<ToolResult> {
   const apis = ['gateway.networking.k8s.io/v1', 'cert-manager.io/v1', 'monitoring.coreos.com/v1']
   return await runHelm(
     helm,
     [
       'template',
-      'trow',
+      release,
       chartDirectory,
-      '--namespace=trow',
-      '--kube-version=v1.36.3',
+      `--namespace=${namespace}`,
+      `--kube-version=${kubernetes}`,
       ...apis.map((api) => `--api-versions=${api}`),
     ],
     { values },

@@ -11,6 +11,7 @@ export interface KubernetesObject {
   readonly metadata: {
     readonly name: string
     readonly namespace?: string
+    readonly uid?: string
     readonly labels?: Labels
     readonly annotations?: Labels
   }
