@@ -109,7 +109,7 @@ async function serve(foundation: Foundation): Promise<Served> {
     uses,
     manifests,
   })
-  const metrics = makeMetrics(foundation, { eviction: cache.eviction, collector })
+  const metrics = makeMetrics(foundation, { ...cache, collector })
   const health = new Health(stores, { holdsSeconds: limits.readinessHoldsSeconds })
   const { pullThrough, proxiedListings } = makePullThrough(foundation, manifests, cache)
   const tagDigests = makeTagDigests(foundation, { manifests, pullThrough })
@@ -119,6 +119,7 @@ async function serve(foundation: Foundation): Promise<Served> {
     mounts: new Mounts(stores, { candidatesMax: limits.mountCandidatesMax }),
     manifests,
     images,
+    room: cache.room,
     pullThrough,
     proxiedListings,
     pullCounts: counts,

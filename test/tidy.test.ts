@@ -131,6 +131,11 @@ describe('documents', () => {
       evicted: () => ({ manifests: 0, bytes: 0 }),
     })
     const nothing = { passes: 0, failures: 0, blobs: 0, bytes: 0 }
+    metrics.showStorage({
+      freeBytes: () => Promise.resolve(0),
+      freeHoldsSeconds: 1,
+      refusedPushes: () => 0,
+    })
     metrics.showCollection({ collected: () => nothing })
     metrics.showUpstreams({ upstreamStates: () => [], upstreamCounts: () => [] })
     metrics.showWebhook({

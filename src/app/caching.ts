@@ -5,7 +5,7 @@
 import type { Config } from '../config/config.ts'
 import { limits } from '../config/limits.ts'
 import { CacheUses } from '../registry/cache-uses.ts'
-import { Eviction } from '../registry/eviction.ts'
+import { type CacheRoom, Eviction } from '../registry/eviction.ts'
 import { Fills } from '../registry/fills.ts'
 import type { Manifests } from '../registry/manifests.ts'
 import { Prefetch } from '../registry/prefetch.ts'
@@ -14,6 +14,7 @@ import type { PullCounts } from '../registry/pull-counts.ts'
 import { PullThrough, type PullThroughSettings } from '../registry/pull-through.ts'
 import { ContentRemoval } from '../registry/remove-content.ts'
 import { StaleCopies } from '../registry/stale-copies.ts'
+import { StorageRoom } from '../registry/storage-room.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { amazonApi, EcrCredentials } from '../upstream/ecr-credentials.ts'
 import { Proxies } from '../upstream/proxies.ts'
@@ -24,6 +25,7 @@ import type { Foundation } from './foundation.ts'
 interface Cache {
   readonly uses: CacheUses
   readonly eviction: Eviction
+  readonly room: StorageRoom
 }
 
 /** Which manifests were pulled, cached or not. */
@@ -69,18 +71,27 @@ export function startCache(foundation: Foundation, manifests: Manifests, uses: C
   resources.use(eviction)
   eviction.setMaxBytes(config.registryProxies.maxSizeBytes)
   onReload.push((changed) => eviction.setMaxBytes(changed.registryProxies.maxSizeBytes))
-  return { uses, eviction }
+  const room = new StorageRoom(
+    { ...stores, evict: (bytes) => eviction.makeRoom(bytes), log },
+    {
+      stepBytes: limits.storageStepBytes,
+      retryAfterSeconds: limits.storageRetryAfterSeconds,
+    },
+    config.storage,
+  )
+  onReload.push((changed) => room.reload(changed.storage))
+  return { uses, eviction, room }
 }
 
 export function makePullThrough(
   foundation: Foundation,
   manifests: Manifests,
-  { uses, eviction }: Cache,
+  { uses, eviction, room }: Cache,
 ): { pullThrough: PullThrough; proxiedListings: ProxiedListings } {
   const { config, log, onReload, stores, upstreams, resources } = foundation
   const fills = resources.use(
     new Fills(
-      { ...stores, room: eviction, log },
+      { ...stores, room: cacheRoom(eviction, room), log },
       {
         heldBackBytes: limits.fillHeldBackBytes,
         fruitlessTriesMax: limits.fillFruitlessTriesMax,
@@ -105,6 +116,16 @@ export function makePullThrough(
     referrersBytesMax: limits.referrersPageBytesMax,
   })
   return { pullThrough, proxiedListings }
+}
+
+/** The cache keeps to its own bound, and to that of all content. */
+function cacheRoom(eviction: Eviction, room: StorageRoom): CacheRoom {
+  return {
+    reserve: async (blob) =>
+      (await room.mayCache(blob.size)) ? eviction.reserve(blob) : undefined,
+    use: (digest) => eviction.use(digest),
+    add: (bytes) => eviction.add(bytes),
+  }
 }
 
 function pullThroughSettings({ registryProxies }: Config): PullThroughSettings {

@@ -3,12 +3,19 @@ import { limits } from '../config/limits.ts'
 import { version } from '../config/version.ts'
 import type { Collector } from '../registry/collector.ts'
 import type { Eviction } from '../registry/eviction.ts'
+import type { StorageRoom } from '../registry/storage-room.ts'
 import { Metrics } from '../telemetry/metrics.ts'
 import type { Foundation } from './foundation.ts'
 
+interface Measured {
+  readonly eviction: Eviction
+  readonly collector: Collector
+  readonly room: StorageRoom
+}
+
 export function makeMetrics(
   { reloads, stores, upstreams, counts }: Foundation,
-  { eviction, collector }: { readonly eviction: Eviction; readonly collector: Collector },
+  { eviction, collector, room }: Measured,
 ): Metrics {
   const { metadata } = stores
   const metrics = new Metrics({ version, lastReload: () => reloads.lastReload })
@@ -18,6 +25,11 @@ export function makeMetrics(
     measureCache: () => metadata.measureCache(),
     cacheMaxBytes: () => eviction.maxBytes,
     evicted: () => eviction.totals,
+  })
+  metrics.showStorage({
+    freeBytes: () => stores.blobs.freeBytes(),
+    freeHoldsSeconds: limits.storageFreeHoldsSeconds,
+    refusedPushes: () => room.refused,
   })
   metrics.showCollection({ collected: () => collector.totals })
   metrics.showUpstreams({

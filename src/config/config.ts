@@ -112,6 +112,7 @@ export interface Config {
   readonly logFormat: LogFormat
   readonly trustedProxies: readonly AddressRange[]
   readonly uploadIdleSeconds: number
+  readonly storage: { readonly maxBytes?: number; readonly minFreeBytes?: number }
   readonly collection: Collection
   readonly tagPolicy: TagPolicy
   readonly shutdownGraceSeconds: number

@@ -34,6 +34,10 @@ export function makeConfig(
     logFormat: settings.log_format,
     trustedProxies: settings.trusted_proxies,
     uploadIdleSeconds: settings.uploads.idle_timeout,
+    storage: {
+      ...given('maxBytes', settings.storage.max_size),
+      ...given('minFreeBytes', settings.storage.min_free),
+    },
     collection: {
       isEnabled: settings.gc.enabled,
       intervalSeconds: settings.gc.interval,

@@ -14,6 +14,7 @@ import { parseBindAddress } from './host-port.ts'
 import { imageValidation } from './image-validation-schema.ts'
 import { limits } from './limits.ts'
 import { parseOrigin } from './origin.ts'
+import { storage } from './storage-schema.ts'
 import { immutableTags, retentionRule } from './tag-policy-schema.ts'
 import { registryProxies } from './registry-proxies-schema.ts'
 import {
@@ -105,6 +106,7 @@ export const configSchema = z.strictObject({
     initial: privateRanges,
   }),
   uploads: section(uploads, 'Pushes in progress'),
+  storage: section(storage, 'The disk'),
   gc: section(collection, 'Removing what nobody needs'),
   immutable_tags: withDefault(immutableTags, {
     description:

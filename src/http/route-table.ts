@@ -11,6 +11,7 @@ import type { Operations } from '../registry/operations.ts'
 import type { ProxiedListings } from '../registry/proxied-listings.ts'
 import type { PullCounts } from '../registry/pull-counts.ts'
 import type { PullThrough } from '../registry/pull-through.ts'
+import type { StorageRoom } from '../registry/storage-room.ts'
 import type { Uploads } from '../registry/uploads.ts'
 import type { UpstreamReports } from '../registry/upstream-report.ts'
 import type { Route } from './exchange.ts'
@@ -34,6 +35,7 @@ export interface Verbs extends AdmissionVerbs, MutationVerbs {
   readonly mounts: Mounts
   readonly manifests: Manifests
   readonly images: Images
+  readonly room: StorageRoom
   readonly listings: Listings
   readonly pullThrough: PullThrough
   readonly proxiedListings: ProxiedListings

@@ -298,6 +298,10 @@ export class SqlMetadataStore implements MetadataStore {
     return collection.scanNobodys(this.#databases.reads, scan)
   }
 
+  measureContent(): Promise<number> {
+    return collection.measureContent(this.#databases.reads)
+  }
+
   knownContent(digests: readonly Digest[]): Promise<Set<Digest>> {
     return collection.knownContent(this.#databases.reads, digests)
   }

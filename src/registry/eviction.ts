@@ -39,7 +39,7 @@ interface Settings {
 /** What fetching and reading tell of the disk that they take. */
 export interface CacheRoom {
   /** @returns undefined for what is larger than the whole cache may be: it is not to be stored. */
-  reserve(blob: BlobRecord): Reservation | undefined
+  reserve(blob: BlobRecord): Reservation | undefined | Promise<Reservation | undefined>
   /** Until it is disposed of, the content stays. */
   use(digest: Digest): Disposable
   /** Says that cached content was stored. */
@@ -105,6 +105,21 @@ export class Eviction implements CacheRoom, AsyncDisposable {
     this.#check('write')
   }
 
+  /**
+   * Evicts so much, whatever the cache may have. Never rejects.
+   * @returns the bytes that were freed.
+   */
+  async makeRoom(bytes: number): Promise<number> {
+    await this.settled()
+    const before = this.#totals.bytes
+    const ended = this.#evictBytes(bytes).finally(() => {
+      this.#pass = undefined
+    })
+    this.#pass = ended
+    await ended
+    return this.#totals.bytes - before
+  }
+
   /** Resolves when nothing is being evicted, or will be before something else happens. */
   async settled(): Promise<void> {
     while (this.#pass !== undefined) await this.#pass
@@ -167,6 +182,28 @@ export class Eviction implements CacheRoom, AsyncDisposable {
     if (!this.#again) return
     this.#again = false
     this.#check('write')
+  }
+
+  async #evictBytes(bytes: number): Promise<void> {
+    const before = this.#totals
+    let after: Evictable | undefined
+    let blobs = 0
+    try {
+      for (;;) {
+        const left = bytes - (this.#totals.bytes - before.bytes)
+        if (left <= 0 || this.#isStopping) break
+        const step = await this.#evictSome(left, after)
+        if (step === undefined) break
+        after = step.last
+        blobs += step.blobs
+        await nextTurn()
+      }
+    } catch (error) {
+      this.#parts.log.error({ err: error }, 'cached content could not be evicted to make room')
+    }
+    if (this.#maxBytes !== undefined || this.#totals.bytes > before.bytes) {
+      this.#report(before, blobs)
+    }
   }
 
   async #evictToLow(): Promise<void> {

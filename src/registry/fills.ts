@@ -136,7 +136,7 @@ export class Fills implements AsyncDisposable {
       await blob[Symbol.asyncDispose]()
       throw contentError(source, 'it does not say how large the blob is')
     }
-    const reservation = this.#room.reserve({ digest: source.digest, size })
+    const reservation = await this.#room.reserve({ digest: source.digest, size })
     if (reservation === undefined) {
       await blob[Symbol.asyncDispose]()
       return this.#unstaged(source, size, this.#tooLargeFor(source, size))
@@ -174,7 +174,7 @@ export class Fills implements AsyncDisposable {
 
   #tooLargeFor({ repository, digest }: FillSource, size: number): Error {
     const message =
-      'a blob is larger than registry_proxies.max_size and is passed on without caching it'
+      'a blob is larger than registry_proxies.max_size, or storage has no room for it, and is passed on without caching it'
     if (!this.#tooLarge.get(digest)) this.#log.warn({ repository, digest, size }, message)
     this.#tooLarge.set(digest, true)
     return new Error(message)

@@ -213,6 +213,11 @@ export class Uploads {
       onBytes: (bytes) => digester?.update(bytes),
     })
     checkLength(chunk, appended, error)
+    // Refused for want of room: what arrived before that is given back.
+    if (error instanceof OciError && error.code === 'STORAGE_FULL') {
+      await this.#cut(id, offset)
+      throw error
+    }
     const reached = offset + appended
     if (digester !== undefined) this.#digesters.put(id, digester, reached)
     // The last chunk's session is about to end: its offset need not be recorded.
@@ -231,11 +236,15 @@ export class Uploads {
         // What failed may have been done all the same.
         const known = await this.#metadata.findUpload(repository, id)
         if (known?.offset !== offset) return
-        await this.#uploads.appendToUpload(id, offset, nothing(), { onBytes: () => undefined })
+        await this.#cut(id, offset)
       }
       await cut().catch(() => undefined)
       throw error
     }
+  }
+
+  async #cut(id: UploadId, offset: number): Promise<void> {
+    await this.#uploads.appendToUpload(id, offset, nothing(), { onBytes: () => undefined })
   }
 
   async #digestOf(id: UploadId, size: number, algorithm: DigestAlgorithm): Promise<Digest> {

@@ -4,6 +4,7 @@ import { type CacheSource, registerCacheMetrics } from './cache-metrics.ts'
 import { type CollectionSource, registerCollectionMetrics } from './collection-metrics.ts'
 import { type ContentSource, registerContentGauges } from './content-metrics.ts'
 import { registerReloadGauges, type ReloadSource } from './reload-metrics.ts'
+import { registerStorageMetrics, type StorageSource } from './storage-metrics.ts'
 import {
   registerPullCounters,
   registerUpstreamGauges,
@@ -110,6 +111,10 @@ export class Metrics {
   showUpstreams(source: UpstreamSource): void {
     registerUpstreamGauges([this.#registry], source)
     registerPullCounters([this.#registry], source)
+  }
+
+  showStorage(source: StorageSource): void {
+    registerStorageMetrics([this.#registry], source)
   }
 
   showCollection(source: CollectionSource): void {

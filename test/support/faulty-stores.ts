@@ -135,6 +135,10 @@ export class FaultyBlobStore implements BlobStore {
     return whole(this.#faults, 'quarantineBlob', () => this.#blobs.quarantineBlob(digest))
   }
 
+  freeBytes(): Promise<number> {
+    return whole(this.#faults, 'freeBytes', () => this.#blobs.freeBytes())
+  }
+
   check(): Promise<void> {
     return whole(this.#faults, 'check', () => this.#blobs.check())
   }

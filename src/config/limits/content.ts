@@ -35,6 +35,13 @@ export const contentLimits = {
   /** Such bytes of all uploads together; beyond it they are written as they come. */
   uploadGatheredBytesMax: 32 * MiB,
 
+  /** How much of a body of unknown length is let in at a time, where the disk has a bound. */
+  storageStepBytes: 8 * MiB,
+  /** After a push was refused for want of room: collection and people take their time. */
+  storageRetryAfterSeconds: 60,
+  /** Asking the disk costs little, but scrapes may come from many sides. */
+  storageFreeHoldsSeconds: 1,
+
   // -- reading
   /** Two buffers of this size per response: 2.3 s CPU for 5 GiB, 64 KiB chunks took 6.6 s. */
   readBufferBytes: 1 * MiB,

@@ -8,6 +8,7 @@ import type { StoredManifest } from '../../registry/manifest-cache.ts'
 import type { Manifests } from '../../registry/manifests.ts'
 import type { PullCounts } from '../../registry/pull-counts.ts'
 import type { PullThrough } from '../../registry/pull-through.ts'
+import type { StorageRoom } from '../../registry/storage-room.ts'
 import { etagOf, matchesIfNoneMatch } from '../conditional.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
 import type { Exchange, Route } from '../exchange.ts'
@@ -22,6 +23,7 @@ interface Verbs {
   readonly admission: Admission
   readonly metrics: Metrics
   readonly pullCounts: PullCounts
+  readonly room: StorageRoom
 }
 
 export function manifestRoutes(verbs: Verbs): Route[] {
@@ -37,7 +39,7 @@ export function manifestRoutes(verbs: Verbs): Route[] {
       endpoints: {
         HEAD: read,
         GET: read,
-        PUT: { access: 'push', handle: (exchange) => putManifest(manifests, exchange) },
+        PUT: { access: 'push', handle: (exchange) => putManifest(verbs, exchange) },
         DELETE: { access: 'delete', handle: (exchange) => deleteManifest(manifests, exchange) },
       },
     },
@@ -95,11 +97,12 @@ async function pullManifest(
   return { manifest, headers: proxyHeaders(pull, pulled), countSent }
 }
 
-async function putManifest(manifests: Manifests, exchange: Exchange): Promise<Reply> {
+async function putManifest({ manifests, room }: Verbs, exchange: Exchange): Promise<Reply> {
   const repository = localRepositoryOf(exchange)
   const reference = parseReference(exchange.parameters['reference'] ?? '')
   const tags = parseTags(exchange.query)
   const bytes = await exchange.body.read(limits.manifestBytesMax, 'SIZE_INVALID')
+  await room.require(bytes.length)
   const contentType = exchange.headers['content-type']
   const pushed = await manifests.putManifest(exchange.context, repository, {
     reference,

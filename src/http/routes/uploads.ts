@@ -9,18 +9,25 @@ import {
 import type { Mounts } from '../../registry/mounts.ts'
 import type { BlobRecord, UploadRecord } from '../../registry/ports/records.ts'
 import { type Chunk, uploadLocation, uploadRange } from '../../registry/upload-session.ts'
+import type { StorageRoom } from '../../registry/storage-room.ts'
 import type { Uploads } from '../../registry/uploads.ts'
 import type { Exchange, Route } from '../exchange.ts'
 import { parseContentRange } from '../range.ts'
 import type { Reply } from '../reply.ts'
 import { localRepositoryOf } from './pull-target.ts'
 
-export function uploadRoutes(verbs: { uploads: Uploads; mounts: Mounts }): Route[] {
-  const { uploads, mounts } = verbs
+interface Verbs {
+  readonly uploads: Uploads
+  readonly mounts: Mounts
+  readonly room: StorageRoom
+}
+
+export function uploadRoutes(verbs: Verbs): Route[] {
+  const { uploads } = verbs
   const start = {
     access: 'push',
     source: mountSource,
-    handle: (exchange: Exchange) => startUpload(uploads, mounts, exchange),
+    handle: (exchange: Exchange) => startUpload(verbs, exchange),
   } as const
   return [
     { name: 'uploads', pattern: '/v2/:repository/blobs/uploads/', endpoints: { POST: start } },
@@ -30,8 +37,8 @@ export function uploadRoutes(verbs: { uploads: Uploads; mounts: Mounts }): Route
       pattern: '/v2/:repository/blobs/uploads/:session',
       endpoints: {
         GET: { access: 'push', handle: (exchange) => getUpload(uploads, exchange) },
-        PATCH: { access: 'push', handle: (exchange) => appendToUpload(uploads, exchange) },
-        PUT: { access: 'push', handle: (exchange) => completeUpload(uploads, exchange) },
+        PATCH: { access: 'push', handle: (exchange) => appendToUpload(verbs, exchange) },
+        PUT: { access: 'push', handle: (exchange) => completeUpload(verbs, exchange) },
         DELETE: { access: 'push', handle: (exchange) => cancelUpload(uploads, exchange) },
       },
     },
@@ -44,7 +51,8 @@ function mountSource(query: URLSearchParams): RepositoryName | undefined {
   return query.has('mount') && from !== null && isRepositoryName(from) ? from : undefined
 }
 
-async function startUpload(uploads: Uploads, mounts: Mounts, exchange: Exchange): Promise<Reply> {
+async function startUpload(verbs: Verbs, exchange: Exchange): Promise<Reply> {
+  const { uploads, mounts, room } = verbs
   const repository = localRepositoryOf(exchange)
   const { query, context } = exchange
   const mount = query.get('mount')
@@ -59,9 +67,11 @@ async function startUpload(uploads: Uploads, mounts: Mounts, exchange: Exchange)
   }
   const digest = query.get('digest')
   if (digest !== null) {
-    const blob = await uploads.pushBlob(context, repository, parseDigest(digest), chunkOf(exchange))
+    const chunk = chunkOf(exchange, room)
+    const blob = await uploads.pushBlob(context, repository, parseDigest(digest), chunk)
     return created(exchange, repository, blob)
   }
+  await room.require(0)
   const algorithm = parseDigestAlgorithm(query.get('digest-algorithm') ?? 'sha256')
   return accepted(exchange, await uploads.startUpload(repository, algorithm))
 }
@@ -71,16 +81,16 @@ async function getUpload(uploads: Uploads, exchange: Exchange): Promise<Reply> {
   return { status: 204, headers: sessionHeaders(exchange, upload) }
 }
 
-async function appendToUpload(uploads: Uploads, exchange: Exchange): Promise<Reply> {
+async function appendToUpload({ uploads, room }: Verbs, exchange: Exchange): Promise<Reply> {
   const upload = await uploads.appendToUpload(
     localRepositoryOf(exchange),
     sessionOf(exchange),
-    chunkOf(exchange),
+    chunkOf(exchange, room),
   )
   return accepted(exchange, upload)
 }
 
-async function completeUpload(uploads: Uploads, exchange: Exchange): Promise<Reply> {
+async function completeUpload({ uploads, room }: Verbs, exchange: Exchange): Promise<Reply> {
   const repository = localRepositoryOf(exchange)
   const digest = exchange.query.get('digest')
   if (digest === null) {
@@ -89,7 +99,7 @@ async function completeUpload(uploads: Uploads, exchange: Exchange): Promise<Rep
         'the query parameter digest is missing: it says what the upload is to be verified by',
     })
   }
-  const completion = { digest: parseDigest(digest), chunk: chunkOf(exchange) }
+  const completion = { digest: parseDigest(digest), chunk: chunkOf(exchange, room) }
   const session = sessionOf(exchange)
   const blob = await uploads.completeUpload(exchange.context, repository, session, completion)
   return created(exchange, repository, blob)
@@ -105,7 +115,7 @@ function sessionOf(exchange: Exchange): string {
 }
 
 /** @throws OciError BLOB_UPLOAD_INVALID for a Content-Range that says nothing. */
-function chunkOf(exchange: Exchange): Chunk {
+function chunkOf(exchange: Exchange, room: StorageRoom): Chunk {
   const { body, headers } = exchange
   const header = headers['content-range']
   const range = header === undefined ? undefined : parseContentRange(header)
@@ -116,7 +126,11 @@ function chunkOf(exchange: Exchange): Chunk {
     })
   }
   const { length } = body
-  return { bytes: body.stream(), ...(length !== undefined && { length }), ...(range && { range }) }
+  return {
+    bytes: room.guard(body.stream(), length),
+    ...(length !== undefined && { length }),
+    ...(range && { range }),
+  }
 }
 
 function sessionHeaders(exchange: Exchange, upload: UploadRecord): Record<string, string> {

@@ -51,6 +51,8 @@ export interface BlobStore {
    * them any more, and the blob can be stored again. Idempotent.
    */
   quarantineBlob(digest: Digest): Promise<void>
+  /** Bytes that can still be written where blobs are. */
+  freeBytes(): Promise<number>
   /** Writes, reads and removes a few bytes. @throws when the store cannot do that now. */
   check(): Promise<void>
 }

@@ -120,6 +120,8 @@ export interface CollectionMetadata {
   ): Promise<{ readonly isGone: boolean; readonly manifests: number; readonly blobs: number }>
   /** Content that no repository has: what is deleted leaves it behind. */
   scanNobodys(scan: Scan): Promise<Scanned<BlobRecord>>
+  /** Bytes of all content and of what is staged; as exact as `measureCache`. */
+  measureContent(): Promise<number>
   /** Which of these are known as content, whoever has them. */
   knownContent(digests: readonly Digest[]): Promise<Set<Digest>>
 }

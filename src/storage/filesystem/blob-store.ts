@@ -3,7 +3,7 @@
  * synced, and is never changed after that.
  */
 import { randomBytes } from 'node:crypto'
-import { type FileHandle, open, readFile, rm, stat } from 'node:fs/promises'
+import { type FileHandle, open, readFile, rm, stat, statfs } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { limits } from '../../config/limits.ts'
 import type { Digest } from '../../oci/digest.ts'
@@ -83,6 +83,15 @@ export class FilesystemBlobStore implements BlobStore {
       await syncDirectory(dirname(path))
     } catch (error) {
       if (!isMissing(error) || (await this.statBlob(digest)) !== undefined) throw translated(error)
+    }
+  }
+
+  async freeBytes(): Promise<number> {
+    try {
+      const { bavail, bsize } = await statfs(this.#layout.blobs)
+      return bavail * bsize
+    } catch (error) {
+      throw translated(error)
     }
   }
 

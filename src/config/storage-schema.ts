@@ -1,0 +1,17 @@
+/** The part of the schema about the disk: how much all content may take. */
+import * as z from 'zod'
+import { parseByteSize } from './byte-size.ts'
+import { optional, read } from './schema-fields.ts'
+
+const bytes = read(z.union([z.string(), z.number()]), parseByteSize)
+
+export const storage = z.strictObject({
+  max_size: optional(bytes, {
+    description:
+      'What all content together may take, cached content included; pushes beyond it are refused',
+  }),
+  min_free: optional(bytes, {
+    description:
+      'Disk that is to stay free: the cache gives back, and pushes are refused, before it is used',
+  }),
+})
