@@ -23,7 +23,14 @@ export interface Terminal {
 
 export const processTerminal: Terminal = {
   environment: process.env,
-  homeDirectory: homedir(),
+  get homeDirectory() {
+    try {
+      return homedir()
+    } catch {
+      // A user without a name, as DynamicUser of systemd and OpenShift have it.
+      return '/'
+    }
+  },
   get errorColumns() {
     // Some terminals do not know their size.
     return process.stderr.isTTY ? process.stderr.columns || 80 : undefined

@@ -3,7 +3,7 @@
  * own; what it prints, how it ends, and how it takes a changed configuration.
  */
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { readdir, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
@@ -161,6 +161,18 @@ describe('a dry run', () => {
 test('the version is printed', async (t) => {
   const { code, stdout } = await run(await directoryWith(t), ['--version'])
   assert.deepEqual([code, stdout], [0, `${version}\n`])
+})
+
+test('a user without a name or a home can run it, as with DynamicUser', async (t) => {
+  const nameless = ['--user', '--map-user=54321']
+  const isPossible = spawnSync('unshare', [...nameless, 'true']).status === 0
+  if (!isPossible) return t.skip('there is no unshare here, or no user namespace')
+  const child = spawn('unshare', [...nameless, trow, '--dry-run'], {
+    cwd: await directoryWith(t),
+    env: { PATH: process.env['PATH'] },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
+  assert.equal(await exitOf(child), 0)
 })
 
 test('a reader that goes away early is no error', async (t) => {

@@ -74,6 +74,7 @@ export const tools = {
   runc: { debian: 'runc' },
   skopeo: { debian: 'skopeo' },
   strace: { debian: 'strace' },
+  'systemd-analyze': { debian: 'systemd' },
   zb: { pathOnly: 'github.com/project-zot/zot' },
 } as const satisfies Record<string, ToolOrigin>
 
