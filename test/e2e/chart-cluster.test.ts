@@ -143,6 +143,13 @@ const webhookPath =
   '/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/trow-validation'
 const authorityPath = '/api/v1/namespaces/trow/secrets/trow-webhook-ca'
 
+async function assertTrusted(cluster: Kubernetes): Promise<void> {
+  const { webhooks } = await get<'ValidatingWebhookConfiguration'>(cluster, webhookPath)
+  assert.ok(webhooks[0].clientConfig.caBundle, 'the API server would trust no answer any more')
+  const authority = await get<'Secret'>(cluster, authorityPath)
+  assert.ok(authority.data?.['tls.crt'], 'all replicas would be distrusted')
+}
+
 /** What the replicas do once they run: fill the Secret, and say whom the API server may trust. */
 async function playWebhook(cluster: Kubernetes): Promise<void> {
   const contentType = 'application/strategic-merge-patch+json'
@@ -188,9 +195,7 @@ for (const helm of helms) {
       const { webhooks } = await get<'ValidatingWebhookConfiguration'>(cluster, webhookPath)
       const [hook] = webhooks
       assert.equal(hook.failurePolicy, 'Ignore')
-      assert.ok(hook.clientConfig.caBundle, 'the API server would trust no answer any more')
-      const authority = await get<'Secret'>(cluster, authorityPath)
-      assert.ok(authority.data?.['tls.crt'], 'all replicas would be distrusted')
+      await assertTrusted(cluster)
 
       await helmRun(helm, cluster, ['uninstall', 'trow'])
       const claim = 'persistentvolumeclaim/data-vol-trow-0'
@@ -309,6 +314,10 @@ test('the plain manifests are applied and deleted without Helm', async (t) => {
     const { code, stderr } = await runKubectl(cluster, args)
     assert.equal(code, 0, stderr)
   }
+  await playWebhook(cluster)
+  const again = await runKubectl(cluster, ['apply', ...files.map((file) => `--filename=${file}`)])
+  assert.equal(again.code, 0, again.stderr)
+  await assertTrusted(cluster)
   for (const file of files.toReversed()) {
     const { code, stderr } = await runKubectl(cluster, ['delete', `--filename=${file}`])
     assert.equal(code, 0, stderr)
