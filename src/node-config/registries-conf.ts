@@ -5,6 +5,7 @@
  */
 import { join } from 'node:path'
 import type { RegistryHost } from '../oci/image-reference.ts'
+import { StartError } from '../lib/start-error.ts'
 import { formatProxiedHost } from '../oci/proxied-name.ts'
 import { authorityFile, wantAuthority } from './authority-file.ts'
 import type { Mirror } from './mirror.ts'
@@ -41,6 +42,9 @@ export class RegistriesConf implements Runtime {
   }
 
   listWanted(settings: NodeSettings): Promise<WantedFile[]> {
+    for (const { authority } of settings.mirrors) {
+      if (authority.startsWith('[')) throw noAddress(authority)
+    }
     const wanted = settings.mirrors
       .filter(({ isSecure }) => isSecure)
       .flatMap(({ authority }) =>
@@ -59,6 +63,12 @@ export class RegistriesConf implements Runtime {
   inspect(): Promise<Findings> {
     return Promise.resolve({ problems: [], notes: this.#notes })
   }
+}
+
+/** With one of these in the file they pull nothing at all any more: "invalid reference format". */
+function noAddress(authority: string): StartError {
+  const reason = 'names of images, and so registries.conf, cannot hold an IPv6 address'
+  return new StartError(`--mirror: ${reason} (${authority}); use a name`, { exitCode: 2 })
 }
 
 export function formatRegistriesConf(settings: NodeSettings): string {

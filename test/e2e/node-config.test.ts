@@ -31,7 +31,10 @@ const concurrency = 2
 interface Node extends AsyncDisposable {
   readonly hosts: string
   /** `trow node-config` on it. */
-  run(command: 'install' | 'status' | 'uninstall', mirror?: string): Promise<CommandResult>
+  run(
+    command: 'install' | 'status' | 'uninstall',
+    flags?: readonly string[],
+  ): Promise<CommandResult>
   /** Pulls as a kubelet whose node has nothing yet. */
   pull(image: string): Promise<string>
 }
@@ -56,10 +59,9 @@ async function startNode(edition: ContainerdEdition, more = ''): Promise<Node> {
   const opened = resources.move()
   return {
     hosts,
-    run: (command, mirror) => {
-      const flags = ['--runtime', 'containerd', '--containerd-config', config]
-      const place = mirror === undefined ? [] : ['--mirror', mirror]
-      return runTrow(['node-config', command, ...flags, ...place])
+    run: (command, flags = []) => {
+      const place = ['--runtime', 'containerd', '--containerd-config', config]
+      return runTrow(['node-config', command, ...place, ...flags])
     },
     async pull(image) {
       // Only another containerd, with the same hosts, fetches everything again.
@@ -88,9 +90,9 @@ describe('a node that trow node-config configures', { concurrency }, () => {
   after(() => content?.[Symbol.asyncDispose]())
 
   for (const edition of ['current', 'debian'] as const) {
-    test(`${edition} containerd: pulls through Trow, without it, and is restored`, async (t) => {
+    test(`${edition} containerd: pulls through Trow over HTTPS, without it, and is restored`, async (t) => {
       if (!requireUpstream(t, 'open') || !requireNode(t, edition)) return
-      await using scene = await content.open()
+      await using scene = await content.open({ isSecure: true })
       await using node = await startNode(edition)
       // Somebody has configured a registry, and something for all of them.
       const theirs = '# Theirs.\n[host."http://127.0.0.1:9"]\ncapabilities = ["pull"]\n'
@@ -100,7 +102,8 @@ describe('a node that trow node-config configures', { concurrency }, () => {
       }
       const before = await takeSnapshot(node.hosts)
       const image = `${scene.name}/${repository}:${tag}`
-      const mirror = `http://${scene.registry.host}`
+      const { tls } = await scene.client()
+      const mirror = ['--mirror', `https://${scene.registry.host}`, '--ca', tls?.ca ?? '']
 
       assert.equal((await node.run('status', mirror)).code, 1)
       const installed = await node.run('install', mirror)
@@ -129,7 +132,10 @@ describe('a node that trow node-config configures', { concurrency }, () => {
       if (!requireUpstream(t, 'open') || !requireNode(t, edition)) return
       await using scene = await content.open()
       await using node = await startNode(edition, ':/etc/docker/certs.d')
-      const { code, stdout } = await node.run('install', `http://${scene.registry.host}`)
+      const { code, stdout } = await node.run('install', [
+        '--mirror',
+        `http://${scene.registry.host}`,
+      ])
       assert.equal(code, isRead ? 0 : 3)
       assert.equal(/problem: .*take for the name of one directory/.test(stdout), !isRead)
       assert.equal(await node.pull(`${scene.name}/${repository}:${tag}`), layout.digest)

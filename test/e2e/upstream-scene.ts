@@ -135,7 +135,8 @@ async function openScene(
   const registries = name === undefined ? [own] : [{ host: name, endpoints: [own.host] }, own]
   const config = JSON.stringify({ registry_proxies: { registries, ...proxies } })
   const tls = isSecure ? issueCertificate(['127.0.0.1']) : undefined
-  const ca = join(directory, 'registry-ca.pem')
+  // Several scenes on the same content have an authority each.
+  const ca = join(await mkdtemp(join(directory, 'registry-')), 'ca.pem')
   if (tls) await writeFile(ca, tls.ca)
   const registry = resources.use(await startRegistry({ config, ...(tls && { tls }) }))
   const client = async () => ({

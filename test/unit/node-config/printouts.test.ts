@@ -80,6 +80,13 @@ describe('what is printed', () => {
     })
   })
 
+  test('not for CRI-O with an IPv6 address, which would keep it from pulling anything', async () => {
+    await assert.rejects(
+      async () => await print('crio', plain),
+      /--mirror: .*cannot hold an IPv6 address \(\[fd00::1\]:30500\); use a name/,
+    )
+  })
+
   test('for Bottlerocket', async () => {
     const [text = ''] = await print('bottlerocket', plain)
     assert.deepEqual(structuredClone(parseToml(text)), {
