@@ -108,6 +108,33 @@ describe('the registry', () => {
   })
 })
 
+test('the webhook starts with a certificate from a Secret', async (t) => {
+  await using directory = await temporaryDirectory()
+  const args = await makePod(t, {
+    kind: 'Deployment',
+    directory: directory.path,
+    values: {
+      trow: {
+        domain: 'registry.example.com',
+        bind: '127.0.0.1',
+        validationWebhook: { enabled: true, config: { default: 'Deny', mode: 'audit' } },
+        mutationWebhook: { enabled: true },
+        proxyRegistries: { config: { registries: [{ host: 'docker.io' }] } },
+      },
+      webhooks: {
+        tls: {
+          mode: 'existingSecret',
+          existingSecret: { name: 'certificate', caBundle: certificate.ca },
+        },
+      },
+    },
+  })
+  if (args === undefined) return
+  const { code, stdout, stderr } = await runTrow([...args, '--dry-run'])
+  assert.equal(code, 0, stderr)
+  assert.match(stdout, /Default action: Deny/)
+})
+
 describe('nodes', () => {
   const directories = {
     containerd: '/host/etc/containerd/certs.d/_default/hosts.toml',
