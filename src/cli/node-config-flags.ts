@@ -13,6 +13,9 @@ import {
   type NodePlaces,
   type NodeSettings,
 } from '../node-config/runtime.ts'
+import { OciError } from '../oci/errors.ts'
+import type { RegistryHost } from '../oci/image-reference.ts'
+import { formatProxiedHost } from '../oci/proxied-name.ts'
 import { addFormatOptions } from './format-options.ts'
 import { usageError } from './usage-error.ts'
 
@@ -147,7 +150,19 @@ function collect(value: string, before: readonly string[] = []): string[] {
 
 function collectRegistry(value: string, before: readonly NamedRegistry[] = []): NamedRegistry[] {
   if (value === allRegistries) return [...before, value]
-  return [...before, parsed(() => parseRegistrySetting(value))]
+  return [...before, parsed(() => parseCachedHost(value))]
+}
+
+/** A host that Trow can have images of. */
+function parseCachedHost(value: string): RegistryHost {
+  const host = parseRegistrySetting(value)
+  try {
+    formatProxiedHost(host)
+  } catch (error) {
+    if (error instanceof OciError) throw new InvalidSetting(error.message)
+    throw error
+  }
+  return host
 }
 
 function parseInterval(value: string): number {

@@ -70,29 +70,31 @@ async function install(flags: InstallFlags, host: Host): Promise<void> {
   const loadSettings = () => readSettings(flags, host.environment)
   if (flags.watch === true) return await watchNode({ ...place, loadSettings }, flags, host)
   const report = await installOnNode(place.runtime, await loadSettings(), place.node)
-  show({ runtime: place.name, ...report }, flags, host)
+  const shown = { runtime: place.name, ...report }
+  host.write(formatReport(shown, flags.format))
+  refuseProblems(shown)
 }
 
 async function status(flags: MirrorFlags, host: Host): Promise<void> {
   const { name, runtime, node } = await findPlace(flags)
   const report = await inspectNode(runtime, await readSettings(flags, host.environment), node)
-  show({ runtime: name, ...report }, flags, host)
+  host.write(formatReport({ runtime: name, ...report }, flags.format))
   const wrong = report.files.filter(({ change }) => change !== 'unchanged')
   if (wrong.length > 0)
     throw new StartError('this node is not configured, or not as these flags say')
+  refuseProblems({ runtime: name, ...report })
 }
 
 async function uninstall(flags: PlaceFlags, host: Host): Promise<void> {
   const { name, runtime, node } = await findPlace(flags)
   const files = await uninstallFromNode(runtime, node)
-  show({ runtime: name, files, problems: [], notes: [] }, flags, host)
+  host.write(formatReport({ runtime: name, files, problems: [], notes: [] }, flags.format))
 }
 
 /** @throws StartError when the runtime does not read what is written. */
-function show(report: ShownReport, { format }: PlaceFlags, host: Host): void {
-  host.write(formatReport(report, format))
-  if (report.problems.length === 0) return
-  throw new StartError(`${report.runtime} does not use this configuration yet`, {
+function refuseProblems({ runtime, problems }: ShownReport): void {
+  if (problems.length === 0) return
+  throw new StartError(`${runtime} does not use this configuration yet`, {
     exitCode: exitCodeOfProblem,
   })
 }

@@ -12,6 +12,7 @@ import {
   type Removal,
   restoreFile,
 } from './node-file.ts'
+import { explainFileErrors } from './node-error.ts'
 import type { NodeRoot } from './node-root.ts'
 import type { Findings, NodeSettings, Runtime } from './runtime.ts'
 import { stagingName } from './staged-file.ts'
@@ -25,8 +26,34 @@ export interface NodeReport extends Findings {
   readonly files: readonly FileChange[]
 }
 
-/** @throws StartError, or what the file system says. */
-export async function installOnNode(
+/** @throws StartError */
+export function installOnNode(
+  runtime: Runtime,
+  settings: NodeSettings,
+  node: NodeRoot,
+): Promise<NodeReport> {
+  return explainFileErrors(() => install(runtime, settings, node))
+}
+
+/** Whether the node is as it has to be, without changing anything. @throws StartError */
+export function inspectNode(
+  runtime: Runtime,
+  settings: NodeSettings,
+  node: NodeRoot,
+): Promise<NodeReport> {
+  return explainFileErrors(() => inspect(runtime, settings, node))
+}
+
+/** @throws StartError */
+export function uninstallFromNode(runtime: Runtime, node: NodeRoot): Promise<FileChange[]> {
+  return explainFileErrors(async () => {
+    const places = await runtime.listPlaces(node)
+    await clearStaging(node, places)
+    return await restoreAll(node, places)
+  })
+}
+
+async function install(
   runtime: Runtime,
   settings: NodeSettings,
   node: NodeRoot,
@@ -46,8 +73,7 @@ export async function installOnNode(
   return { files, ...(await runtime.inspect(settings, node)) }
 }
 
-/** Whether the node is as it has to be, without changing anything. */
-export async function inspectNode(
+async function inspect(
   runtime: Runtime,
   settings: NodeSettings,
   node: NodeRoot,
@@ -59,12 +85,6 @@ export async function inspectNode(
     files.push({ path: wanted.path, change: isCurrent ? 'unchanged' : changed })
   }
   return { files, ...(await runtime.inspect(settings, node)) }
-}
-
-export async function uninstallFromNode(runtime: Runtime, node: NodeRoot): Promise<FileChange[]> {
-  const places = await runtime.listPlaces(node)
-  await clearStaging(node, places)
-  return await restoreAll(node, places)
 }
 
 async function listMadeDirectories(node: NodeRoot, paths: readonly string[]): Promise<string[]> {

@@ -50,6 +50,7 @@ describe('trow node-config', () => {
 
   test('ends with 3 when containerd does not read it, and says what to write', async (t) => {
     const root = await makeNode(t, { 'etc/containerd/config.toml': 'version = 3\n' })
+    assert.equal((await run('status', root, ...mirror)).code, 1, 'nothing is there yet')
     for (const command of ['install', 'status']) {
       const { code, stdout, stderr } = await run(command, root, ...mirror)
       assert.equal(code, 3)
@@ -65,6 +66,7 @@ describe('trow node-config', () => {
     [[], /required option '--mirror <url>'/],
     [['--mirror', 'trow:8000'], /--mirror: expected http/],
     [[...mirror, '--registry', 'a/b'], /--registry.*without a path/],
+    [[...mirror, '--registry', 'registry_5000'], /--registry.*stand for a port/],
     [[...mirror, '--runtime', 'docker'], /Allowed choices are containerd/],
     [[...mirror, '--ca', '/dev/null/ca'], /--ca: .*not a directory/],
     [[...mirror, '--interval', 'soon'], /--interval.*duration/],
@@ -76,6 +78,18 @@ describe('trow node-config', () => {
       assert.match(stderr, problem)
     })
   }
+
+  test('says in one line what the file system refuses', async (t) => {
+    const root = await makeNode(t, { 'etc/containerd/certs.d': 'a file' })
+    for (const command of ['install', 'status']) {
+      const { code, stderr } = await run(command, root, ...mirror)
+      assert.equal(code, 1)
+      assert.match(
+        stderr,
+        /^trow: .*certs\.d.*: a part of this path is no directory\n$|not configured/,
+      )
+    }
+  })
 
   test('finds out which runtime is there, and says so when there is none', async (t) => {
     const k3s = await directoryWith(t, { 'etc/rancher/k3s/x': '', 'etc/containerd/x': '' })
