@@ -8,6 +8,7 @@ import { before, describe, test, type TestContext } from 'node:test'
 import { collectDefaultMetrics, Registry } from '@prometheus-io/client'
 import { parse } from 'yaml'
 import { formatPlainManifests, plainManifests } from '../../scripts/release/plain-manifests.ts'
+import type { KeyFacts } from '../../src/config/schema-fields.ts'
 import { configSchema } from '../../src/config/schema.ts'
 import { chartMatrix } from '../support/chart-matrix.ts'
 import { chartDirectory, renderChart, runTool, type Values } from '../support/helm.ts'
@@ -338,6 +339,20 @@ test('releases side by side have nothing in common', async (t) => {
     )
   }
   assert.equal(new Set(all).size, all.length)
+})
+
+test('what Trow cannot change while it runs is an argument, so that it is restarted', async (t) => {
+  if (requireTool(t, 'helm-4') === undefined) return
+  const byChart = ['admission', 'bind', 'data_dir']
+  const settings = Object.entries(configSchema.shape).filter(
+    ([name, field]) => !byChart.includes(name) && (field.meta() as KeyFacts | undefined)?.restart,
+  )
+  assert.deepEqual(
+    settings.map(([name]) => name),
+    ['log_format'],
+  )
+  const { stdout } = await renderChart({ trow: { config: { log_format: 'pretty' } } })
+  assert.match(stdout, /--log-format=pretty/)
 })
 
 test('a new policy, login or setting restarts nothing', async (t) => {
