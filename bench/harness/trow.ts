@@ -5,6 +5,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { makePackage } from '../../scripts/release/package.ts'
+import { runtimeFlags } from '../../scripts/release/runtime-flags.ts'
 import type { Bench } from './bench.ts'
 import type { Scratch } from './scratch.ts'
 import { Server } from './server.ts'
@@ -37,8 +38,13 @@ export async function startTrow(
   // Profiles are of the sources: in a bundle all functions are on the same line.
   const run =
     profileDirectory === undefined
-      ? [program]
-      : ['--cpu-prof', `--cpu-prof-dir=${profileDirectory}`, join(root, 'src/main.ts')]
+      ? [...runtimeFlags, program]
+      : [
+          ...runtimeFlags,
+          '--cpu-prof',
+          `--cpu-prof-dir=${profileDirectory}`,
+          join(root, 'src/main.ts'),
+        ]
   return Server.start({
     name: 'trow',
     program: join(root, 'bin/node'),

@@ -12,6 +12,7 @@ import { type DebianPackage, fetchDebianPackages } from './debian.ts'
 import { type ImageFile, makeLayer } from './layer.ts'
 import { type Descriptor, digestOf, OciLayout } from './oci-layout.ts'
 import { type BundledPackage, makePackage } from './package.ts'
+import { runtimeFlags } from './runtime-flags.ts'
 import { fetchRuntime } from './runtime.ts'
 import { makeSbom } from './sbom.ts'
 
@@ -99,7 +100,10 @@ async function makeProgram(): Promise<Program> {
       [...plain, ...scripts].map(async (path): Promise<ImageFile> => {
         const bytes = await read(path)
         if (path !== 'dist/main.js') return { type: 'file', path: `opt/trow/${path}`, bytes }
-        const script = Buffer.concat([Buffer.from('#!/usr/bin/node\n'), bytes])
+        const script = Buffer.concat([
+          Buffer.from(`#!/usr/bin/node ${runtimeFlags.join(' ')}\n`),
+          bytes,
+        ])
         return { type: 'file', path: `opt/trow/${path}`, bytes: script, executable: true }
       }),
     )
@@ -191,7 +195,7 @@ function runConfig(version: string, created: string): object {
     ExposedPorts: { '8000/tcp': {} },
     // As bin/node sets it; the data belongs on a volume.
     Env: ['PATH=/usr/bin', 'UV_THREADPOOL_SIZE=16', 'TROW_DATA_DIR=/data'],
-    Entrypoint: ['/usr/bin/node', '/opt/trow/dist/main.js'],
+    Entrypoint: ['/usr/bin/node', ...runtimeFlags, '/opt/trow/dist/main.js'],
     Volumes: { '/data': {} },
     WorkingDir: '/data',
     StopSignal: 'SIGTERM',

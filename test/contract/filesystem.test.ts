@@ -244,6 +244,22 @@ describe('memory', () => {
     assert.equal(next.value?.length, bufferBytes)
   })
 
+  test('of readers is shared: many have smaller buffers, few have large ones', async () => {
+    const settings = { bytes: bufferBytes, pooledMax: 2, takenBytesMax: 4 * bufferBytes }
+    const buffers = new ReadBuffers({ ...settings, bytesBeyond: 100 })
+    const readers = Array.from({ length: 8 }, () => readRange(file, range, buffers))
+    const lengthsNow = async (): Promise<Set<number>> => {
+      const read = await Promise.all(readers.map((reader) => reader.next()))
+      return new Set(read.map(({ value }) => value?.length ?? 0))
+    }
+    // The first ones begin alone; after two buffers each all have what is a share for eight.
+    for (let round = 0; round < 3; round += 1) await lengthsNow()
+    assert.deepEqual(await lengthsNow(), new Set([bufferBytes / 4]))
+    for (const reader of readers.splice(2)) await reader.return(undefined)
+    for (let round = 0; round < 2; round += 1) await lengthsNow()
+    assert.deepEqual(await lengthsNow(), new Set([bufferBytes]))
+  })
+
   test('of uploads is bounded: beyond it bytes are written as they come', async () => {
     await using store = await open()
     const { layout, buffers } = store

@@ -50,7 +50,7 @@ async function requestsInFlight(): Promise<number> {
   return Number(/^trow_http_requests_in_flight (\d+)$/m.exec(body.toString())?.[1])
 }
 
-async function assertBounded(work: () => Promise<void>, growthMiBMax = 250): Promise<void> {
+async function assertBounded(work: () => Promise<void>, growthMiBMax = 120): Promise<void> {
   const grown = await peakGrowthMiB(registry.pid, async () => {
     await work()
     assert.equal((await registry.request('GET', '/v2/')).status, 200)
@@ -101,7 +101,7 @@ describe('memory is not held', { skip }, () => {
       assert.equal((await connection.readHead()).status, 200)
       assert.ok((await connection.readBytes(blob.bytes.length)).equals(blob.bytes))
       assert.ok((await connection.readReply()).body.equals(blob.bytes))
-    }, 80)
+    }, 60)
   })
 
   test('by a client that sends more of them ahead than anybody would: it is cut off', async () => {

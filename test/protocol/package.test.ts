@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { runtimeFlags } from '../../scripts/release/runtime-flags.ts'
 import { ecrHosts, startEcrScene } from '../support/ecr-scene.ts'
 import { imageFixture } from '../support/image-fixture.ts'
 import { startRegistry } from '../support/start-registry.ts'
@@ -42,6 +43,11 @@ describe('the published package', () => {
     for (const name of ['undici', 'kysely', 'zod', 'pino', 'yaml', 'jose', 'commander']) {
       assert.match(licences, new RegExp(`^${name} \\d+\\.`, 'm'))
     }
+  })
+
+  test('starts with the flags of the container image', async () => {
+    const launcher = await readFile(program, 'utf8')
+    assert.match(launcher, new RegExp(`/node" ${runtimeFlags.join(' ')} "\\$program"`))
   })
 
   test('serves what is pushed to it, and lists it', async () => {

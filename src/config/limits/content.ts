@@ -32,8 +32,8 @@ export const contentLimits = {
   uploadDigestersMax: 1_024,
   /** Bytes gathered before one write to the staged file. */
   uploadWriteBytes: 512 * KiB,
-  /** Such bytes of all uploads together; beyond it they are written as they come. */
-  uploadGatheredBytesMax: 32 * MiB,
+  /** Such bytes of all uploads together, which share them; beyond it they are written as they come. */
+  uploadGatheredBytesMax: 8 * MiB,
 
   /** How much of a body of unknown length is let in at a time, where the disk has a bound. */
   storageStepBytes: 8 * MiB,
@@ -46,10 +46,10 @@ export const contentLimits = {
   /** Two buffers of this size per response: 2.3 s CPU for 5 GiB, 64 KiB chunks took 6.6 s. */
   readBufferBytes: 1 * MiB,
   /** Idle read buffers kept for the next response. */
-  readBuffersPooledMax: 32,
-  /** Of all buffers in use; a slow client holds its two for as long as it likes. */
-  readBuffersBytesMax: 64 * MiB,
-  /** What a response reads with beyond that: slower for it, but two thousand take only 125 MiB. */
+  readBuffersPooledMax: 8,
+  /** Of all buffers in use: eight responses have large ones, 32 have a quarter of that each. */
+  readBuffersBytesMax: 16 * MiB,
+  /** No smaller, and what a response gets when slow ones hold all that: two thousand take 125 MiB. */
   readBufferBeyondBytes: 32 * KiB,
   /** Ranges of one request; more are answered with the whole blob (RFC 9110, 14.2). */
   rangesPerRequestMax: 16,

@@ -7,14 +7,15 @@
  */
 import type { FileHandle } from 'node:fs/promises'
 
-/** What all writers together have gathered and not yet written. */
+/** What all writers together have gathered and not yet written; they share the bound. */
 export interface GatheredRuns {
   bytes: number
+  writers: number
   readonly bytesMax: number
 }
 
 interface RunSettings {
-  /** A run of so many bytes is written. */
+  /** A run of so many bytes is written, or of a writer's share: one is gathered, one is written. */
   readonly runBytes: number
   readonly onWritten: ((offset: number) => void) | undefined
   readonly gathered: GatheredRuns
@@ -48,8 +49,9 @@ export class RunWriter {
     this.#run.push(bytes)
     this.#runLength += bytes.length
     gathered.bytes += bytes.length
+    const share = gathered.bytesMax / (2 * gathered.writers)
     const isRun =
-      this.#runLength >= runBytes ||
+      this.#runLength >= Math.min(runBytes, share) ||
       this.#run.length >= piecesMax ||
       gathered.bytes > gathered.bytesMax
     if (isRun || this.#hasFailed) await this.#writing

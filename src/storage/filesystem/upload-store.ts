@@ -34,7 +34,7 @@ export class FilesystemUploadStore implements UploadStore {
     this.#layout = layout
     this.#buffers = buffers
     this.#writeBytes = settings.writeBytes
-    this.#gathered = { bytes: 0, bytesMax: settings.gatheredBytesMax ?? Infinity }
+    this.#gathered = { bytes: 0, writers: 0, bytesMax: settings.gatheredBytesMax ?? Infinity }
   }
 
   async appendToUpload(
@@ -50,6 +50,7 @@ export class FilesystemUploadStore implements UploadStore {
       gathered: this.#gathered,
     }
     const writer = new RunWriter(file, offset, settings)
+    this.#gathered.writers += 1
     try {
       const result = await drain(chunks, writer, observer.onBytes)
       const appended = await writer.finish()
@@ -63,6 +64,7 @@ export class FilesystemUploadStore implements UploadStore {
       await file.truncate(offset).catch(() => undefined)
       throw translated(error)
     } finally {
+      this.#gathered.writers -= 1
       await file.close()
     }
   }
