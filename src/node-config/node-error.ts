@@ -2,7 +2,7 @@
 import { StartError } from '../lib/start-error.ts'
 
 const uid = process.getuid?.() ?? 'this user'
-const forbidden = `user id ${uid} may not do that; the files of a node are root's`
+const forbidden = `user id ${uid} may not do that; it has to own the file (root, mostly), or to have root's capabilities`
 
 const reasons: Readonly<Record<string, string>> = {
   EACCES: forbidden,
