@@ -6,7 +6,9 @@ import { startCollection } from './app/collecting.ts'
 import { makePullThrough, makeUpstreams, startCache, startUses } from './app/caching.ts'
 import { makeContent } from './app/content.ts'
 import type { Foundation, Reloads } from './app/foundation.ts'
+import { startScrub } from './app/scrubbing.ts'
 import { accessSettings, listen, makeDispatcher } from './app/serving.ts'
+import { keepLinks } from './app/links.ts'
 import { makeMetrics } from './app/measuring.ts'
 import { openStores } from './app/stores.ts'
 import { makeTagDigests } from './app/tag-digests.ts'
@@ -21,6 +23,7 @@ import type { Listener } from './http/listener.ts'
 import { routeTable } from './http/route-table.ts'
 import type { WebhookListener } from './http/webhook-listener.ts'
 import { Blobs } from './registry/blobs.ts'
+import { DamageCounts } from './registry/damage-counts.ts'
 import { Health } from './registry/health.ts'
 import { Listings } from './registry/listings.ts'
 import { Mounts } from './registry/mounts.ts'
@@ -102,19 +105,20 @@ async function serve(foundation: Foundation): Promise<Served> {
   const leftovers = await uploads.removeLeftovers()
   if (leftovers > 0) log.info({ leftovers }, 'removed what an interrupted run left behind')
   const uses = startUses(foundation)
-  const { manifests, images } = makeContent(foundation, uses)
+  const { manifests, images } = makeContent(foundation, uses, keepLinks(foundation))
   const cache = startCache(foundation, manifests, uses)
   const { collector, operations, promises } = startCollection(foundation, {
     uploads,
     uses,
     manifests,
   })
-  const metrics = makeMetrics(foundation, { ...cache, collector })
+  const damage = new DamageCounts()
+  const metrics = makeMetrics(foundation, { ...cache, collector, damage })
   const health = new Health(stores, { holdsSeconds: limits.readinessHoldsSeconds })
   const { pullThrough, proxiedListings } = makePullThrough(foundation, manifests, cache)
   const tagDigests = makeTagDigests(foundation, { manifests, pullThrough })
   const verbs = {
-    blobs: new Blobs({ ...stores, promises }),
+    blobs: new Blobs({ ...stores, promises, damage }),
     uploads,
     mounts: new Mounts(stores, { candidatesMax: limits.mountCandidatesMax }),
     manifests,
@@ -128,6 +132,7 @@ async function serve(foundation: Foundation): Promise<Served> {
     health,
     operations,
     collector,
+    ...startScrub(foundation, operations, damage),
     authenticator,
     metrics,
     ...admitting,

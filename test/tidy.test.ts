@@ -129,6 +129,7 @@ describe('documents', () => {
       measureCache: () => Promise.resolve(0),
       cacheMaxBytes: () => undefined,
       evicted: () => ({ manifests: 0, bytes: 0 }),
+      damaged: () => ({}),
     })
     const nothing = { passes: 0, failures: 0, blobs: 0, bytes: 0 }
     metrics.showStorage({

@@ -4,7 +4,7 @@
 import type { Config } from '../config/config.ts'
 import { limits } from '../config/limits.ts'
 import { BlobPromises } from '../registry/blob-promises.ts'
-import { CollectionSchedule } from '../registry/collection-schedule.ts'
+import { OperationSchedule } from '../registry/operation-schedule.ts'
 import { Collector, type CollectorParts, type CollectorSettings } from '../registry/collector.ts'
 import type { Log } from '../registry/request-context.ts'
 import { Operations } from '../registry/operations.ts'
@@ -62,7 +62,14 @@ export function startCollection(
   const parts = { ...running, promises, log }
   const collector = makeCollector(config, stores, parts, limits.collectionPauseShare)
   resources.use(startUploadExpiry({ ...stores, ...running, log }, config, onReload))
-  const schedule = new CollectionSchedule({ operations, collector }, config.collection)
+  const schedule = new OperationSchedule(
+    {
+      operations,
+      kind: 'gc',
+      work: (monitor) => collector.collect({ dryRun: false }, monitor),
+    },
+    config.collection,
+  )
   resources.use(schedule)
   onReload.push((changed) => {
     promises.setGraceSeconds(changed.collection.graceSeconds)

@@ -2,16 +2,18 @@
 import { limits } from '../config/limits.ts'
 import type { CacheUses } from '../registry/cache-uses.ts'
 import { Images } from '../registry/images.ts'
+import type { LinkKeeper } from '../registry/link-keeper.ts'
 import { Manifests } from '../registry/manifests.ts'
 import type { Foundation } from './foundation.ts'
 
 export function makeContent(
   { config, stores, onReload }: Foundation,
   uses: CacheUses,
+  links: LinkKeeper,
 ): { manifests: Manifests; images: Images } {
   const { tagPolicy } = config
   const manifests = new Manifests(
-    { ...stores, uses },
+    { ...stores, uses, links },
     {
       referencesMax: limits.manifestReferencesMax,
       cacheEntriesMax: limits.manifestCacheEntriesMax,

@@ -2,6 +2,7 @@
 import { limits } from '../config/limits.ts'
 import { version } from '../config/version.ts'
 import type { Collector } from '../registry/collector.ts'
+import type { DamageCounts } from '../registry/damage-counts.ts'
 import type { Eviction } from '../registry/eviction.ts'
 import type { StorageRoom } from '../registry/storage-room.ts'
 import { Metrics } from '../telemetry/metrics.ts'
@@ -11,11 +12,12 @@ interface Measured {
   readonly eviction: Eviction
   readonly collector: Collector
   readonly room: StorageRoom
+  readonly damage: DamageCounts
 }
 
 export function makeMetrics(
   { reloads, stores, upstreams, counts }: Foundation,
-  { eviction, collector, room }: Measured,
+  { eviction, collector, room, damage }: Measured,
 ): Metrics {
   const { metadata } = stores
   const metrics = new Metrics({ version, lastReload: () => reloads.lastReload })
@@ -25,6 +27,7 @@ export function makeMetrics(
     measureCache: () => metadata.measureCache(),
     cacheMaxBytes: () => eviction.maxBytes,
     evicted: () => eviction.totals,
+    damaged: () => damage.all,
   })
   metrics.showStorage({
     freeBytes: () => stores.blobs.freeBytes(),

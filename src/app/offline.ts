@@ -11,8 +11,12 @@ import type { OperationEvent } from '../registry/operation.ts'
 import type { OperationWork } from '../registry/operation.ts'
 import type { Log } from '../registry/request-context.ts'
 import type { OperationKind } from '../registry/operations.ts'
+import { DamageCounts } from '../registry/damage-counts.ts'
+import { Rebuild } from '../registry/rebuild.ts'
+import type { ScrubOptions } from '../registry/scrub.ts'
 import { Uploads } from '../registry/uploads.ts'
 import { makeCollector, makeOperations, makePromises } from './collecting.ts'
+import { makeScrub } from './scrubbing.ts'
 import { openStores, type Stores } from './stores.ts'
 
 /** @throws StartError when there is no data directory, or a process uses it. */
@@ -28,6 +32,37 @@ export async function* collectOffline(
     const collector = makeCollector(config, stores, parts, 0)
     return (monitor) => collector.collect(options, monitor)
   })
+}
+
+/** @throws as above */
+export async function* scrubOffline(
+  config: Config,
+  options: ScrubOptions,
+  signal: AbortSignal,
+): AsyncGenerator<OperationEvent> {
+  yield* workOffline(config, 'scrub', signal, (stores) => {
+    const scrub = makeScrub(stores, new DamageCounts())
+    return (monitor) => scrub.scrub(options, monitor)
+  })
+}
+
+/** The database is put aside first, whatever is in it. @throws as above */
+export async function* rebuildOffline(
+  config: Config,
+  signal: AbortSignal,
+): AsyncGenerator<OperationEvent> {
+  await requireDataDirectory(config.dataDir)
+  await using resources = new AsyncDisposableStack()
+  const options = { putDatabaseAside: true }
+  const { stores, directory } = await openStores(config, resources, options)
+  const settings = { manifestBytesMax: limits.manifestBytesMax }
+  const work: OperationWork = async (monitor) => {
+    const report = await new Rebuild(stores, settings, monitor).run()
+    await directory.completeDatabase()
+    return report
+  }
+  const operation = resources.use(makeOperations(quiet).start('rebuild', work, signal))
+  yield* operation.events()
 }
 
 async function* workOffline(

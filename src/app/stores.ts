@@ -7,15 +7,19 @@ import { openSqlite } from '../metadata/sqlite.ts'
 import { SqlMetadataStore } from '../metadata/sql-metadata-store.ts'
 import { ContentLocks } from '../registry/content-locks.ts'
 import type { BlobStore } from '../registry/ports/blob-store.ts'
+import type { LinkStore } from '../registry/ports/link-store.ts'
 import type { Clock } from '../registry/ports/clock.ts'
 import type { MetadataStore } from '../registry/ports/metadata-store.ts'
 import type { UploadStore } from '../registry/ports/upload-store.ts'
 import { FilesystemBlobStore } from '../storage/filesystem/blob-store.ts'
-import { DataDirectory } from '../storage/filesystem/data-directory.ts'
+import { DataDirectory, type DirectoryOptions } from '../storage/filesystem/data-directory.ts'
 import { ReadBuffers } from '../storage/filesystem/read-buffers.ts'
+import { LinkLog } from '../storage/filesystem/link-log.ts'
+import type { DataLayout } from '../storage/filesystem/layout.ts'
 import { FilesystemUploadStore } from '../storage/filesystem/upload-store.ts'
 
 export interface Stores {
+  readonly links: LinkStore
   readonly metadata: MetadataStore
   readonly blobs: BlobStore
   readonly uploads: UploadStore
@@ -29,8 +33,9 @@ export interface Stores {
 export async function openStores(
   config: Config,
   resources: AsyncDisposableStack,
-): Promise<{ stores: Stores; root: string }> {
-  const directory = resources.use(await DataDirectory.open(config.dataDir))
+  options: DirectoryOptions = {},
+): Promise<{ stores: Stores; root: string; directory: DataDirectory }> {
+  const directory = resources.use(await DataDirectory.open(config.dataDir, options))
   const { layout } = directory
   const databases = resources.use(await openSqlite(layout.database))
   const clock: Clock = { now: () => Date.now() }
@@ -40,8 +45,10 @@ export async function openStores(
     takenBytesMax: limits.readBuffersBytesMax,
     bytesBeyond: limits.readBufferBeyondBytes,
   })
+  const metadata = new SqlMetadataStore(databases, clock)
   const stores = {
-    metadata: new SqlMetadataStore(databases, clock),
+    metadata,
+    links: await openLinks(layout, metadata, resources),
     blobs: new FilesystemBlobStore(layout, buffers),
     uploads: new FilesystemUploadStore(layout, buffers, {
       writeBytes: limits.uploadWriteBytes,
@@ -50,5 +57,15 @@ export async function openStores(
     locks: new ContentLocks(),
     clock,
   }
-  return { stores, root: layout.root }
+  return { stores, root: layout.root, directory }
+}
+
+/** Where there are none yet, or somebody removed them, all of them are to be told. */
+async function openLinks(
+  { links: path }: DataLayout,
+  metadata: SqlMetadataStore,
+  resources: AsyncDisposableStack,
+): Promise<LinkStore> {
+  if (!(await LinkLog.exists(path))) await metadata.noteAllLinks()
+  return resources.use(await LinkLog.open(path))
 }

@@ -64,6 +64,12 @@ function settingsOf(loaded: LoadedConfig): object {
     registry_proxies: proxiesOf(loaded),
     ...(imageValidation && { image_validation: policyOf(imageValidation) }),
     ...(config.imageMutation && { image_mutation: mutationOf(config.imageMutation) }),
+    scrub: {
+      interval: config.scrub.intervalSeconds
+        ? formatDuration(config.scrub.intervalSeconds)
+        : 'never',
+      rate: `${config.scrub.rateBytes} bytes`,
+    },
     admission: admissionOf(config.admission),
   }
 }

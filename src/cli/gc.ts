@@ -3,75 +3,39 @@
  * directory of one that does not run; or says what would be removed.
  */
 import { Command } from 'commander'
-import { loadConfig } from '../config/load.ts'
-import type { FlagValues } from '../config/sources.ts'
 import { printable } from '../oci/upstream-error.ts'
-import { addFormatOptions } from './format-options.ts'
 import { formatBytes, formatCount, shortDigest } from './format.ts'
-import type { Host } from './host.ts'
-import { interruption } from './interruption.ts'
 import { type OperationEvent, watchOperation } from './operation-events.ts'
-import { explainFailure } from './registry-failure.ts'
-import { collected } from './repeated-flag.ts'
-import { addRegistryOptions, openTrow, type RegistryFlags } from './registry-options.ts'
-import { parseTrowPlace, trowPlaceDefault } from './registry-place.ts'
+import { addWorkOptions, doWork, type WorkFlags, type WorkHost } from './registry-work.ts'
 import { processTerminal, type Terminal } from './terminal.ts'
-import { usageError } from './usage-error.ts'
 
-interface CollectFlags extends RegistryFlags {
+interface CollectFlags extends WorkFlags {
   readonly dryRun?: boolean
-  readonly dataDir?: string
-  readonly configFile?: readonly string[]
-  readonly format: 'text' | 'json'
 }
 
-type CommandHost = Pick<Host, 'onSignal' | 'exit' | 'environment'>
-
-export function gcCommand(host: CommandHost, terminal: Terminal = processTerminal): Command {
+export function gcCommand(host: WorkHost, terminal: Terminal = processTerminal): Command {
   const command = new Command('gc')
     .description('remove what nobody needs any more')
-    .argument('[registry]', `the Trow; ${trowPlaceDefault} if none is named`)
     .option('--dry-run', 'say what would be removed, and remove nothing')
-    .option('-d, --data-dir <directory>', 'of a Trow that does not run, in place of a running one')
-    .option('-c, --config-file <file>', 'its configuration, with --data-dir', collected)
-  addFormatOptions(command, ['text', 'json'])
-  return addRegistryOptions(command).action(
+  return addWorkOptions(command).action(
     async (registry: string | undefined, flags: CollectFlags) => {
-      try {
-        await collect(registry, flags, host, terminal)
-      } catch (error) {
-        throw explainFailure(error, flags)
-      }
+      const dryRun = flags.dryRun === true
+      await doWork(
+        registry,
+        flags,
+        { host, terminal },
+        {
+          path: `gc?dry-run=${dryRun}`,
+          offline: async (config, signal) => {
+            const { collectOffline } = await import('../app/offline.ts')
+            return collectOffline(config, { dryRun }, signal)
+          },
+          interrupted: 'interrupted; what was removed until now is removed',
+          show: (events) => show(events, flags, terminal),
+        },
+      )
     },
   )
-}
-
-async function collect(
-  registry: string | undefined,
-  flags: CollectFlags,
-  host: CommandHost,
-  terminal: Terminal,
-): Promise<void> {
-  const signal = interruption(host, 'interrupted; what was removed until now is removed')
-  if (flags.dataDir === undefined) {
-    if (flags.configFile !== undefined) {
-      throw usageError('--config-file goes with --data-dir: a running Trow has its own')
-    }
-    const place = parseTrowPlace(registry ?? trowPlaceDefault)
-    await using trow = await openTrow(place, flags, terminal, { signal, connectionsMax: 1 })
-    const path = `gc?dry-run=${flags.dryRun === true}`
-    await show(trow.follow(path, signal), flags, terminal)
-    return
-  }
-  if (registry !== undefined) throw usageError('name a registry or --data-dir, not both')
-  const { dataDir, configFile = [] } = flags
-  const given: FlagValues = new Map<string, string | readonly string[]>([
-    ['--data-dir', dataDir],
-    ['--config-file', configFile],
-  ])
-  const { config } = await loadConfig({ flags: given, environment: host.environment })
-  const { collectOffline } = await import('../app/offline.ts')
-  await show(collectOffline(config, { dryRun: flags.dryRun === true }, signal), flags, terminal)
 }
 
 async function show(

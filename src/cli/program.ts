@@ -15,6 +15,7 @@ import { lsCommand } from './ls.ts'
 import { nodeConfigCommand } from './node-config.ts'
 import { policyCommand } from './policy.ts'
 import { rmCommand } from './rm.ts'
+import { scrubCommand } from './scrub.ts'
 import { serve, type StartApp } from './serve.ts'
 import { addSettingOptions, readFlags } from './setting-options.ts'
 import { startUpLines } from './start-up-lines.ts'
@@ -71,6 +72,7 @@ function makeProgram(host: Host, startApp: StartApp): Command {
     warmCommand(host),
     upstreamsCommand(),
     gcCommand(host),
+    scrubCommand(host),
     webhookCommand(host),
     rmCommand(),
     policyCommand(host),

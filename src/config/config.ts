@@ -99,7 +99,15 @@ export interface ImageMutation {
   readonly pinDigests: boolean
 }
 
+/** Checking what is stored. */
+export interface ScrubConfig {
+  /** Absent when it is only done by hand. */
+  readonly intervalSeconds?: number
+  readonly rateBytes: number
+}
+
 export interface Config {
+  readonly scrub: ScrubConfig
   readonly bind: BindAddress
   readonly dataDir: string
   /** At least one; the address listened on when no name was given. */

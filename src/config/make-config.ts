@@ -50,6 +50,10 @@ export function makeConfig(
     ...given('imageValidation', imageValidation(settings)),
     ...given('imageMutation', imageMutation(settings, first)),
     admission: admissionServing(settings, contents),
+    scrub: {
+      ...(settings.scrub.interval !== 'never' && { intervalSeconds: settings.scrub.interval }),
+      rateBytes: settings.scrub.rate,
+    },
     files,
   })
 }

@@ -17,6 +17,7 @@ import { parseOrigin } from './origin.ts'
 import { storage } from './storage-schema.ts'
 import { immutableTags, retentionRule } from './tag-policy-schema.ts'
 import { registryProxies } from './registry-proxies-schema.ts'
+import { scrub } from './scrub-schema.ts'
 import {
   duration,
   hostPort,
@@ -108,6 +109,7 @@ export const configSchema = z.strictObject({
   uploads: section(uploads, 'Pushes in progress'),
   storage: section(storage, 'The disk'),
   gc: section(collection, 'Removing what nobody needs'),
+  scrub: section(scrub, 'Checking what is stored'),
   immutable_tags: withDefault(immutableTags, {
     description:
       'Tags that are neither moved nor deleted: `v*`, or `team/*:v*` for some repositories',

@@ -13,6 +13,7 @@ import type { PullCounts } from '../registry/pull-counts.ts'
 import type { PullThrough } from '../registry/pull-through.ts'
 import type { StorageRoom } from '../registry/storage-room.ts'
 import type { Uploads } from '../registry/uploads.ts'
+import type { Scrub } from '../registry/scrub.ts'
 import type { UpstreamReports } from '../registry/upstream-report.ts'
 import type { Route } from './exchange.ts'
 import { type AdmissionVerbs, admissionRoutes } from './routes/admission.ts'
@@ -44,6 +45,8 @@ export interface Verbs extends AdmissionVerbs, MutationVerbs {
   readonly health: Health
   readonly operations: Operations
   readonly collector: Collector
+  readonly scrub: Scrub
+  readonly scrubRate: () => number
   readonly authenticator: Authenticator
 }
 

@@ -8,12 +8,14 @@ import { StartError } from '../lib/start-error.ts'
 import * as content from './migrations/0001-content.ts'
 import * as cacheUse from './migrations/0002-cache-use.ts'
 import * as collection from './migrations/0003-collection.ts'
+import * as links from './migrations/0004-links.ts'
 import type { Schema } from './schema.ts'
 
 const migrations = {
   '0001-content': content,
   '0002-cache-use': cacheUse,
   '0003-collection': collection,
+  '0004-links': links,
 }
 
 /** @throws StartError when the database is newer than this program, or cannot be brought up. */

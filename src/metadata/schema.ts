@@ -85,7 +85,16 @@ export interface RemovalsTable {
   size: number
 }
 
+/** A manifest or tag whose link may not be as it is here. */
+export interface LinkChangesTable {
+  id: Generated<number>
+  repository_id: number
+  /** Digest or tag. */
+  reference: string
+}
+
 export interface Schema {
+  link_changes: LinkChangesTable
   repositories: RepositoriesTable
   blobs: BlobsTable
   repository_blobs: RepositoryBlobsTable

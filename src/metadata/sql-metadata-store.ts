@@ -25,6 +25,8 @@ import type {
   Scanned,
   TagUse,
 } from '../registry/ports/collection-metadata.ts'
+import type { RepositoryTag } from '../registry/ports/integrity-metadata.ts'
+import type { LinkChange } from '../registry/ports/link-metadata.ts'
 import type {
   DeleteResult,
   MetadataStore,
@@ -45,6 +47,8 @@ import * as cache from './queries/cache.ts'
 import * as collection from './queries/collection.ts'
 import * as eviction from './queries/eviction.ts'
 import * as images from './queries/images.ts'
+import * as integrity from './queries/integrity.ts'
+import * as links from './queries/links.ts'
 import * as manifests from './queries/manifests.ts'
 import * as repositories from './queries/repositories.ts'
 import * as uploads from './queries/uploads.ts'
@@ -304,5 +308,41 @@ export class SqlMetadataStore implements MetadataStore {
 
   knownContent(digests: readonly Digest[]): Promise<Set<Digest>> {
     return collection.knownContent(this.#databases.reads, digests)
+  }
+
+  lastLinkChange(): Promise<number> {
+    return links.lastLinkChange(this.#databases.reads)
+  }
+
+  listLinkChanges(page: { after: number; upTo: number; limit: number }): Promise<LinkChange[]> {
+    return links.listLinkChanges(this.#databases.reads, page)
+  }
+
+  forgetLinkChanges(upTo: number): Promise<void> {
+    return this.#databases.writes
+      .transaction()
+      .execute((transaction) => links.forgetLinkChanges(transaction, upTo))
+  }
+
+  noteAllLinks(): Promise<void> {
+    return this.#databases.writes
+      .transaction()
+      .execute((transaction) => links.noteAllLinks(transaction))
+  }
+
+  listContent(page: PageRequest): Promise<BlobRecord[]> {
+    return integrity.listContent(this.#databases.reads, page)
+  }
+
+  findHolders(digest: Digest, limit: number): Promise<RepositoryName[]> {
+    return integrity.findHolders(this.#databases.reads, digest, limit)
+  }
+
+  scanManifests(scan: Scan): Promise<Scanned<RepositoryManifest & { mediaType: string }>> {
+    return integrity.scanManifests(this.#databases.reads, scan)
+  }
+
+  scanTags(scan: Scan): Promise<Scanned<RepositoryTag>> {
+    return integrity.scanTags(this.#databases.reads, scan)
   }
 }

@@ -6,20 +6,30 @@ import type { Digest } from '../oci/digest.ts'
 import { OciError } from '../oci/errors.ts'
 import type { RepositoryName } from '../oci/repository-name.ts'
 import type { BlobPromises } from './blob-promises.ts'
+import type { DamageCounts } from './damage-counts.ts'
 import type { BlobReader, BlobStore } from './ports/blob-store.ts'
 import type { MetadataStore } from './ports/metadata-store.ts'
 import type { BlobRecord } from './ports/records.ts'
 import type { RequestContext } from './request-context.ts'
 
+interface Parts {
+  readonly metadata: MetadataStore
+  readonly blobs: BlobStore
+  readonly promises: BlobPromises
+  readonly damage: DamageCounts
+}
+
 export class Blobs {
   readonly #metadata: MetadataStore
   readonly #blobs: BlobStore
   readonly #promises: BlobPromises
+  readonly #damage: DamageCounts
 
-  constructor(stores: { metadata: MetadataStore; blobs: BlobStore; promises: BlobPromises }) {
+  constructor(stores: Parts) {
     this.#metadata = stores.metadata
     this.#blobs = stores.blobs
     this.#promises = stores.promises
+    this.#damage = stores.damage
   }
 
   /**
@@ -86,6 +96,9 @@ export class Blobs {
     if ((await this.#metadata.findBlob(repository, digest)) === undefined) {
       return unknown(repository, digest)
     }
+    this.#damage.note('serving')
+    // What is cut short is served to nobody again, and a push of the same is taken.
+    if (size !== undefined) await this.#blobs.quarantineBlob(digest)
     const found = size === undefined ? 'nothing' : `${size} bytes`
     context.log.error(
       { repository, digest, expected: record.size, found: size ?? null },

@@ -6,12 +6,15 @@
 import { isImmutable, type TagPolicy } from '../config/tag-policy.ts'
 import { type Digest, digestAlgorithm, digestOf } from '../oci/digest.ts'
 import { OciError } from '../oci/errors.ts'
-import { type Manifest, parseManifest } from '../oci/manifest.ts'
+import { parseManifest } from '../oci/manifest.ts'
 import { isDigestReference, type Reference } from '../oci/reference.ts'
 import type { RepositoryName } from '../oci/repository-name.ts'
 import type { Tag } from '../oci/tag.ts'
 import type { CacheUses } from './cache-uses.ts'
 import type { ContentLocks } from './content-locks.ts'
+import type { LinkKeeper } from './link-keeper.ts'
+import { readWhole } from './read-whole.ts'
+import { entryOf } from './manifest-entry.ts'
 import { ManifestCache, type StoredManifest } from './manifest-cache.ts'
 import type { BlobStore } from './ports/blob-store.ts'
 import type { MetadataStore } from './ports/metadata-store.ts'
@@ -23,6 +26,7 @@ interface Stores {
   readonly blobs: BlobStore
   readonly locks: ContentLocks
   readonly uses: Pick<CacheUses, 'touch' | 'untouch'>
+  readonly links: Pick<LinkKeeper, 'sync'>
 }
 
 interface Settings {
@@ -52,6 +56,7 @@ export class Manifests {
   readonly #locks: ContentLocks
   readonly #uses: Stores['uses']
   readonly #referencesMax: number
+  readonly #links: Pick<LinkKeeper, 'sync'>
   readonly #cache: ManifestCache
   #tagPolicy: TagPolicy
 
@@ -60,6 +65,7 @@ export class Manifests {
     this.#blobs = stores.blobs
     this.#locks = stores.locks
     this.#uses = stores.uses
+    this.#links = stores.links
     this.#referencesMax = settings.referencesMax
     this.#tagPolicy = settings.tagPolicy
     this.#cache = new ManifestCache({
@@ -213,7 +219,9 @@ export class Manifests {
   /** A write that failed may have been done all the same: a connection can break after the commit. */
   async #write<T>(repository: RepositoryName, write: () => Promise<T>): Promise<T> {
     try {
-      return await write()
+      const result = await write()
+      await this.#links.sync()
+      return result
     } finally {
       this.#cache.invalidate(repository)
     }
@@ -226,7 +234,7 @@ export class Manifests {
   ): Promise<StoredManifest | undefined> {
     const record = await this.#metadata.findManifest(repository, reference)
     if (record === undefined) return undefined
-    const bytes = await this.#readBytes(record.digest, record.size)
+    const bytes = await readWhole(this.#blobs, record)
     if (bytes !== undefined && digestOf(bytes, digestAlgorithm(record.digest)) === record.digest) {
       return { ...record, bytes }
     }
@@ -238,18 +246,6 @@ export class Manifests {
       'the bytes of a manifest are lost or damaged; push the image again to repair it',
     )
     return undefined
-  }
-
-  async #readBytes(digest: Digest, size: number): Promise<Uint8Array | undefined> {
-    await using reader = await this.#blobs.openBlob(digest)
-    if (reader?.size !== size) return undefined
-    const bytes = Buffer.alloc(size)
-    let offset = 0
-    for await (const chunk of reader.read()) {
-      bytes.set(chunk, offset)
-      offset += chunk.length
-    }
-    return bytes
   }
 
   #checkReferences(entry: ManifestEntry): void {
@@ -288,25 +284,6 @@ function checkedDigest(reference: Reference, bytes: Uint8Array): Digest {
     message: 'the digest of the manifest is not the one it is pushed under',
     detail: { expected: reference, actual, size: bytes.length },
   })
-}
-
-/** A manifest may name the same content twice; one kind of need is enough, the strongest. */
-function entryOf(manifest: Manifest, digest: Digest, size: number): ManifestEntry {
-  const { subject, mediaType, annotations, artifactType } = manifest
-  const blobs = new Set(manifest.blobs.map((descriptor) => descriptor.digest))
-  const manifests = new Set(manifest.manifests.map((descriptor) => descriptor.digest))
-  const optional = new Set(manifest.optionalBlobs.map((descriptor) => descriptor.digest))
-  return {
-    digest,
-    size,
-    mediaType,
-    ...(artifactType !== undefined && { artifactType }),
-    ...(annotations && { annotations }),
-    ...(subject && { subject: subject.digest }),
-    blobs: [...blobs],
-    manifests: [...manifests.difference(blobs)],
-    optionalBlobs: [...optional.difference(blobs).difference(manifests)],
-  }
 }
 
 function refuseMissing(missing: readonly Digest[]): void {

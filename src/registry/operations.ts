@@ -7,7 +7,7 @@ import { OciError } from '../oci/errors.ts'
 import { Operation, type OperationWork } from './operation.ts'
 import type { Log } from './request-context.ts'
 
-export type OperationKind = 'gc'
+export type OperationKind = 'gc' | 'scrub' | 'rebuild'
 
 interface Settings {
   /** Items that wait for a reader before the work does. */

@@ -1,5 +1,5 @@
 /** Metrics of what the registry holds. */
-import { Gauge, type Registry } from '@prometheus-io/client'
+import { Counter, Gauge, type Registry } from '@prometheus-io/client'
 import { held } from './held.ts'
 
 /** What the registry holds, counted now and then; the names are those of the metrics. */
@@ -16,6 +16,8 @@ export interface ContentSource {
   readonly countContent: () => Promise<ContentCounts>
   /** Counting reads whole indexes, so an answer holds this long. */
   readonly countHoldsSeconds: number
+  /** Content that was found to be damaged since the start, by who found it. */
+  readonly damaged: () => Readonly<Record<string, number>>
 }
 
 const contentHelp: Record<keyof ContentCounts, string> = {
@@ -28,6 +30,16 @@ const contentHelp: Record<keyof ContentCounts, string> = {
 }
 
 export function registerContentGauges(registers: Registry[], source: ContentSource): void {
+  const damaged: Counter<'found'> = new Counter({
+    name: 'trow_content_damaged_total',
+    help: 'Content found damaged or missing, by what found it: serving or scrub',
+    labelNames: ['found'],
+    registers,
+    collect: () => {
+      damaged.reset()
+      for (const [found, count] of Object.entries(source.damaged())) damaged.inc({ found }, count)
+    },
+  })
   const counts = held(source.countContent, source.countHoldsSeconds)
   for (const [key, help] of Object.entries(contentHelp)) {
     const gauge = new Gauge({

@@ -8,6 +8,7 @@ import { BlobPromises } from '../../src/registry/blob-promises.ts'
 import { Blobs } from '../../src/registry/blobs.ts'
 import { CacheUses } from '../../src/registry/cache-uses.ts'
 import { Collector } from '../../src/registry/collector.ts'
+import { DamageCounts } from '../../src/registry/damage-counts.ts'
 import { ContentLocks } from '../../src/registry/content-locks.ts'
 import { Listings } from '../../src/registry/listings.ts'
 import { Manifests } from '../../src/registry/manifests.ts'
@@ -26,6 +27,7 @@ import { Faults, FaultyBlobStore, FaultyUploadStore } from '../support/faulty-st
 import { noTagPolicy } from '../support/no-policy.ts'
 import { silentLog } from '../support/request-context.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
+import { noLinks } from '../support/no-links.ts'
 
 /** Small, so that little content crosses many of them. */
 export const bufferBytes = 1_024
@@ -74,7 +76,7 @@ export async function startRegistry(root: string, clock: FakeClock): Promise<Reg
     { flushSeconds: 3_600, gatheredMax: 100, perWriteMax: 100 },
   )
   const manifests = new Manifests(
-    { ...stores, uses },
+    { ...stores, uses, links: noLinks },
     { referencesMax: 100, cacheEntriesMax: 20, cacheBytesMax: 20_000, tagPolicy: noTagPolicy },
   )
   const removal = new ContentRemoval(stores, { atOnceMax: 2 })
@@ -102,7 +104,7 @@ export async function startRegistry(root: string, clock: FakeClock): Promise<Reg
     promises,
     collector,
     uses,
-    blobs: new Blobs({ ...stores, promises }),
+    blobs: new Blobs({ ...stores, promises, damage: new DamageCounts() }),
     mounts: new Mounts(stores, { candidatesMax: 10 }),
     manifests,
     listings: new Listings(metadata, { referrersBytesMax: 1_000_000 }),

@@ -64,4 +64,21 @@ export const contentLimits = {
   // -- database
   /** How long a lock of another program is waited for; requests that only read go on meanwhile. */
   databaseBusySecondsMax: 5,
+
+  // -- scrub
+  scrubIntervalSecondsMin: 3600,
+  scrubIntervalSecondsMax: 365 * 24 * 3600,
+  scrubbedRowsPerPage: 500,
+  /** Bytes without a row may be those of a push that is being stored: an upload of the slowest kind. */
+  orphanSecondsMin: 3600,
+  /** Repositories that are named with damaged content. */
+  holdersShownMax: 20,
+
+  // -- links
+  /** Lines that are written with one sync. */
+  linksPerWrite: 500,
+  /** By how much the file may be more than twice its size before it is written anew. */
+  linksSlackBytes: 16 * MiB,
+  /** How often notes of what is written are dropped, so that a push need not wait for it. */
+  linksTidySeconds: 10,
 } as const

@@ -3,7 +3,7 @@
  * keys; what was found is judged again in the transaction that forgets it.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { type ExpressionBuilder, sql, type Transaction } from 'kysely'
+import type { ExpressionBuilder, Transaction } from 'kysely'
 import type { Digest } from '../../oci/digest.ts'
 import type { RepositoryName } from '../../oci/repository-name.ts'
 import type { Tag } from '../../oci/tag.ts'
@@ -21,6 +21,7 @@ import { batches, isPushedName, referencesTo } from './cache.ts'
 import { isNobodys } from './eviction.ts'
 import { isUnheld } from './images.ts'
 import { type Executor, findRepositoryId } from './repositories.ts'
+import { formatKey, isAfter, isUpTo, parseKey, type RowKey } from './row-key.ts'
 
 /** @returns undefined when the repository has no such blob. */
 export async function findAskedBlob(
@@ -46,12 +47,6 @@ interface AskedBlob {
   readonly repositoryId: number
   readonly size: number
   readonly askedAt: number
-}
-
-/** The key of a row with two columns, as a place to go on from. */
-interface RowKey {
-  readonly repositoryId: number
-  readonly digest: string
 }
 
 export async function scanUnneededBlobs(
@@ -99,34 +94,6 @@ async function endOfPart(
     .limit(1)
     .offset(rows - 1)
     .executeTakeFirst()
-}
-
-type KeyedTable = 'repository_blobs' | 'manifests'
-
-function isAfter<T extends keyof Schema>(
-  _where: ExpressionBuilder<Schema, T>,
-  table: KeyedTable,
-  { repositoryId, digest }: RowKey,
-) {
-  return sql<boolean>`(${sql.ref(`${table}.repository_id`)}, ${sql.ref(`${table}.digest`)}) > (${repositoryId}, ${digest})`
-}
-
-function isUpTo<T extends keyof Schema>(
-  _where: ExpressionBuilder<Schema, T>,
-  table: KeyedTable,
-  { repositoryId, digest }: RowKey,
-) {
-  return sql<boolean>`(${sql.ref(`${table}.repository_id`)}, ${sql.ref(`${table}.digest`)}) <= (${repositoryId}, ${digest})`
-}
-
-/** No digest holds a space. */
-function formatKey({ repositoryId, digest }: RowKey): string {
-  return `${repositoryId} ${digest}`
-}
-
-function parseKey(text: string): RowKey {
-  const [id, digest = ''] = text.split(' ')
-  return { repositoryId: Number(id), digest }
 }
 
 export async function scanUntagged(

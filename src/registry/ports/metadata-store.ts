@@ -4,6 +4,8 @@
  * Durability: a promise of a write resolves only when what was written survives a power cut. A
  * driver that cannot write or read now throws OciError STORAGE_FULL or UNAVAILABLE.
  */
+import type { IntegrityMetadata } from './integrity-metadata.ts'
+import type { LinkMetadata } from './link-metadata.ts'
 import type { Digest } from '../../oci/digest.ts'
 import type { Reference } from '../../oci/reference.ts'
 import type { RepositoryName } from '../../oci/repository-name.ts'
@@ -43,7 +45,8 @@ export type DeleteResult =
  * What is known about content: repositories, their blobs, manifests and tags, upload sessions. Each
  * method is one transaction, visible to every later call when its promise resolves.
  */
-export interface MetadataStore extends CacheMetadata, CollectionMetadata {
+export interface MetadataStore
+  extends CacheMetadata, CollectionMetadata, LinkMetadata, IntegrityMetadata {
   /** @throws when the database cannot be read and written now. */
   check(): Promise<void>
 

@@ -3,17 +3,25 @@
  * version knows. Whatever is wrong with it is one line that says what to do, and nothing is touched.
  */
 import { constants } from 'node:fs'
-import { access, mkdir, readFile, stat } from 'node:fs/promises'
-import { dirname, resolve } from 'node:path'
+import { access, mkdir, readFile, rename, stat } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
 import { StartError } from '../../lib/start-error.ts'
 import { syncDirectory, writeFileDurably } from '../../lib/durable.ts'
 import { errorCode, isMissing } from './file-error.ts'
+import { markComplete, markIncomplete, refuseIncomplete } from './incomplete.ts'
 import { DataLayout } from './layout.ts'
 import { DirectoryLock } from './lock.ts'
 import { refuseEmptiedDatabase, refuseSplitVolumes } from './start-checks.ts'
 
 /** Raised when the layout changes; a directory of a higher number is refused. */
 const formatVersion = 1
+
+export interface DirectoryOptions {
+  /** Moves the database into the quarantine, so that a new one is made. */
+  readonly putDatabaseAside?: boolean
+}
+
+const rebuildCommand = 'trow scrub --rebuild'
 
 export class DataDirectory implements AsyncDisposable {
   readonly layout: DataLayout
@@ -25,13 +33,15 @@ export class DataDirectory implements AsyncDisposable {
   }
 
   /** @throws StartError when the directory cannot be used, by this process, now. */
-  static async open(path: string): Promise<DataDirectory> {
+  static async open(path: string, options: DirectoryOptions = {}): Promise<DataDirectory> {
     const layout = new DataLayout(resolve(path))
     await makeRoot(layout.root)
     await refuseForeignData(layout.root)
     await refuseNewerFormat(layout)
     const lock = await takeLock(layout)
     try {
+      if (options.putDatabaseAside === true) await putDatabaseAside(layout)
+      else await refuseIncomplete(layout)
       await refuseEmptiedDatabase(layout)
       await makeDirectories(layout)
       await refuseSplitVolumes(layout)
@@ -42,9 +52,33 @@ export class DataDirectory implements AsyncDisposable {
     }
   }
 
+  /** Once the database that was put aside has been made anew. */
+  async completeDatabase(): Promise<void> {
+    await markComplete(this.layout)
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#lock[Symbol.asyncDispose]()
   }
+}
+
+/** As a whole or not at all: what is missing was moved before, and the rest follows it. */
+async function putDatabaseAside(layout: DataLayout): Promise<void> {
+  if (await isAbsent(layout.links)) {
+    throw new StartError(
+      `data directory ${layout.root} has no links, from which the database could be made: ` +
+        'restore a backup, or push the images again; nothing was changed',
+    )
+  }
+  await markIncomplete(layout, rebuildCommand)
+  await mkdir(layout.quarantine, { recursive: true })
+  const name = `metadata-${new Date().toISOString().replaceAll(':', '')}.db`
+  for (const suffix of ['', '-wal', '-shm']) {
+    const from = `${layout.database}${suffix}`
+    if (!(await isAbsent(from))) await rename(from, join(layout.quarantine, `${name}${suffix}`))
+  }
+  await syncDirectory(layout.quarantine)
+  await syncDirectory(layout.root)
 }
 
 async function makeRoot(root: string): Promise<void> {

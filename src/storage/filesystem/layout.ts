@@ -7,6 +7,8 @@
  *     token.key                          signing key of login tokens, mode 0600
  *     blobs/<algorithm>/<2 hex>/<hex>    verified content, manifests included
  *     quarantine/<algorithm>-<hex>       what was found not to be the content of its name
+ *     links.log                          all manifests and tags, for when the database is lost
+ *     incomplete.json                    while a restore or a rebuild of the database is under way
  *     uploads/<id>                       staged bytes, nothing here was verified
  */
 import { join } from 'node:path'
@@ -25,6 +27,8 @@ export class DataLayout {
   readonly blobs: string
   readonly uploads: string
   readonly quarantine: string
+  readonly links: string
+  readonly incomplete: string
 
   constructor(root: string) {
     this.root = root
@@ -35,6 +39,8 @@ export class DataLayout {
     this.blobs = join(root, 'blobs')
     this.uploads = join(root, 'uploads')
     this.quarantine = join(root, 'quarantine')
+    this.links = join(root, 'links.log')
+    this.incomplete = join(root, 'incomplete.json')
   }
 
   blob(digest: Digest): string {

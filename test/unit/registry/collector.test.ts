@@ -13,7 +13,7 @@ import {
   type CollectorParts,
   type CollectorSettings,
 } from '../../../src/registry/collector.ts'
-import { CollectionSchedule } from '../../../src/registry/collection-schedule.ts'
+import { OperationSchedule } from '../../../src/registry/operation-schedule.ts'
 import { Manifests } from '../../../src/registry/manifests.ts'
 import { Mounts } from '../../../src/registry/mounts.ts'
 import { Operations } from '../../../src/registry/operations.ts'
@@ -30,6 +30,7 @@ import { noTagPolicy, noUses } from '../../support/no-policy.ts'
 import { requestContext, silentLog } from '../../support/request-context.ts'
 import { until } from '../../support/until.ts'
 import { withMethod } from '../../support/with-method.ts'
+import { noLinks } from '../../support/no-links.ts'
 
 const context = requestContext()
 const [a, b] = ['a', 'b'].map((name) => parseRepositoryName(name)) as [
@@ -230,7 +231,10 @@ describe('what a manifest needs stays', () => {
       cacheBytesMax: 100,
       tagPolicy: noTagPolicy,
     }
-    const manifests = new Manifests({ metadata: late, blobs, locks, uses: noUses }, settings)
+    const manifests = new Manifests(
+      { metadata: late, blobs, locks, uses: noUses, links: noLinks },
+      settings,
+    )
     const bytes = imageOf(layerDigest)
     const reference = parseReference(digestOf(bytes))
     const put = { reference, bytes, contentType: undefined, tags: [] }
@@ -439,7 +443,10 @@ describe('a pass', () => {
     )
     const collector = collectorOf(started)
     const times = { isEnabled: true, intervalSeconds: 0.01 }
-    await using schedule = new CollectionSchedule({ operations, collector }, times)
+    await using schedule = new OperationSchedule(
+      { operations, kind: 'gc', work: (monitor) => collector.collect({ dryRun: false }, monitor) },
+      times,
+    )
     await until('three passes', () => collector.totals.passes >= 3)
     schedule.reload({ ...times, isEnabled: false })
   })

@@ -24,6 +24,7 @@ import {
   type RegistryUnderTest,
   startTemporaryRegistry,
 } from '../../simulation/registry-under-test.ts'
+import { noLinks } from '../../support/no-links.ts'
 
 const context = requestContext()
 const pushed = parseRepositoryName('a')
@@ -44,7 +45,7 @@ function verbsOf({ metadata, blobStore: blobs, uploadStore, locks }: Stores) {
   const room = { reserve: () => none, use: () => none, add: () => undefined }
   return {
     uploads: new Uploads(stores, { digestersMax: 1 }),
-    manifests: new Manifests({ ...stores, uses: noUses }, settings),
+    manifests: new Manifests({ ...stores, uses: noUses, links: noLinks }, settings),
     fills: new Fills(
       { ...stores, room, log: silentLog },
       { heldBackBytes: 1, fruitlessTriesMax: 0, retryDelaySeconds: 0, tooLargeRememberedMax: 1 },

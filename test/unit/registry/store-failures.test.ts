@@ -16,6 +16,7 @@ import { noTagPolicy, noUses } from '../../support/no-policy.ts'
 import { requestContext } from '../../support/request-context.ts'
 import { withMethod } from '../../support/with-method.ts'
 import { startTemporaryRegistry } from '../../simulation/registry-under-test.ts'
+import { noLinks } from '../../support/no-links.ts'
 
 const context = requestContext()
 const repository = parseRepositoryName('a')
@@ -101,7 +102,10 @@ test('a write whose connection broke after the commit is seen by the next read',
     tagPolicy: noTagPolicy,
   }
   const { blobStore, locks } = registry
-  const manifests = new Manifests({ metadata, blobs: blobStore, locks, uses: noUses }, settings)
+  const manifests = new Manifests(
+    { metadata, blobs: blobStore, locks, uses: noUses, links: noLinks },
+    settings,
+  )
   const latest = parseReference('latest')
   const push = (variant: number): Promise<unknown> => {
     const bytes = Buffer.from(JSON.stringify({ manifests: [], variant }))

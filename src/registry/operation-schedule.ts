@@ -1,35 +1,36 @@
 /**
- * Begins a pass of garbage collection now and then. One that was asked for by hand counts as well: two
- * never run at a time, and the next one comes an interval after the last one's end.
+ * Begins an operation now and then. One that was asked for by hand counts as well: two of a kind never
+ * run at a time, and the next one comes an interval after the last one's end.
  */
-import type { Collector } from './collector.ts'
-import type { Operations } from './operations.ts'
 import { OciError } from '../oci/errors.ts'
+import type { OperationWork } from './operation.ts'
+import type { OperationKind, Operations } from './operations.ts'
 
 interface Parts {
   readonly operations: Operations
-  readonly collector: Collector
+  readonly kind: OperationKind
+  readonly work: OperationWork
 }
 
-export interface CollectionTimes {
+export interface ScheduleTimes {
   readonly isEnabled: boolean
   readonly intervalSeconds: number
 }
 
-export class CollectionSchedule implements AsyncDisposable {
+export class OperationSchedule implements AsyncDisposable {
   readonly #parts: Parts
-  #times: CollectionTimes
+  #times: ScheduleTimes
   #timer: NodeJS.Timeout | undefined
   #running: Promise<void> = Promise.resolve()
   #isStopping = false
 
-  constructor(parts: Parts, times: CollectionTimes) {
+  constructor(parts: Parts, times: ScheduleTimes) {
     this.#parts = parts
     this.#times = times
     this.#plan()
   }
 
-  reload(times: CollectionTimes): void {
+  reload(times: ScheduleTimes): void {
     const { isEnabled, intervalSeconds } = this.#times
     if (times.isEnabled === isEnabled && times.intervalSeconds === intervalSeconds) return
     this.#times = times
@@ -46,18 +47,16 @@ export class CollectionSchedule implements AsyncDisposable {
     clearTimeout(this.#timer)
     if (this.#isStopping || !this.#times.isEnabled) return
     this.#timer = setTimeout(() => {
-      this.#running = this.#collect().then(() => this.#plan())
+      this.#running = this.#begin().then(() => this.#plan())
     }, this.#times.intervalSeconds * 1000)
     this.#timer.unref()
   }
 
-  /** Never rejects: what a pass fails with, its operation has logged. */
-  async #collect(): Promise<void> {
-    const { operations, collector } = this.#parts
+  /** Never rejects: what it fails with, the operation has logged. */
+  async #begin(): Promise<void> {
+    const { operations, kind, work } = this.#parts
     try {
-      await using operation = operations.start('gc', (monitor) =>
-        collector.collect({ dryRun: false }, monitor),
-      )
+      await using operation = operations.start(kind, work)
       await operation.ended
     } catch (error) {
       // One that was asked for by hand is running, or the program stops.

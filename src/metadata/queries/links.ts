@@ -1,0 +1,46 @@
+/** What is noted of changes to links, and dropping it. */
+import { sql, type Transaction } from 'kysely'
+import type { Reference } from '../../oci/reference.ts'
+import type { RepositoryName } from '../../oci/repository-name.ts'
+import type { LinkChange } from '../../registry/ports/link-metadata.ts'
+import type { Schema } from '../schema.ts'
+import type { Executor } from './repositories.ts'
+
+export async function lastLinkChange(db: Executor): Promise<number> {
+  const row = await db
+    .selectFrom('link_changes')
+    .select((select) => select.fn.max('id').as('id'))
+    .executeTakeFirst()
+  return row?.id ?? 0
+}
+
+export async function listLinkChanges(
+  db: Executor,
+  page: { readonly after: number; readonly upTo: number; readonly limit: number },
+): Promise<LinkChange[]> {
+  const rows = await db
+    .selectFrom('link_changes')
+    .innerJoin('repositories', 'repositories.id', 'link_changes.repository_id')
+    .select(['link_changes.id', 'repositories.name', 'link_changes.reference'])
+    .where('link_changes.id', '>', page.after)
+    .where('link_changes.id', '<=', page.upTo)
+    .orderBy('link_changes.id')
+    .limit(page.limit)
+    .execute()
+  return rows.map(({ id, name, reference }) => ({
+    id,
+    repository: name as RepositoryName,
+    reference: reference as Reference,
+  }))
+}
+
+export async function forgetLinkChanges(db: Transaction<Schema>, upTo: number): Promise<void> {
+  await db.deleteFrom('link_changes').where('id', '<=', upTo).execute()
+}
+
+export async function noteAllLinks(db: Transaction<Schema>): Promise<void> {
+  await sql`
+    insert into link_changes (repository_id, reference)
+    select repository_id, digest from manifests
+    union all select repository_id, name from tags`.execute(db)
+}

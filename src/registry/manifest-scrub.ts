@@ -1,0 +1,80 @@
+/**
+ * The part of a scrub that is about manifests: each can be read, has what it needs in its repository, is
+ * known by what is in it, and has its link beside the database.
+ */
+import { digestAlgorithm, digestOf } from '../oci/digest.ts'
+import { OciError } from '../oci/errors.ts'
+import { parseManifest } from '../oci/manifest.ts'
+import { isProxiedName } from '../oci/proxied-name.ts'
+import { entryOf } from './manifest-entry.ts'
+import type { OperationMonitor } from './operation.ts'
+import type { BlobStore } from './ports/blob-store.ts'
+import type { RepositoryManifest } from './ports/collection-metadata.ts'
+import type { MetadataStore } from './ports/metadata-store.ts'
+import { readWhole } from './read-whole.ts'
+import type { ScrubOptions, ScrubProblem } from './scrub.ts'
+
+interface Parts {
+  readonly metadata: MetadataStore
+  readonly blobs: BlobStore
+}
+
+type Known = RepositoryManifest & { readonly mediaType: string }
+
+type Tell = (problem: ScrubProblem) => Promise<void>
+
+export class ManifestScrub {
+  readonly #parts: Parts
+  readonly #rowsPerPage: number
+
+  constructor(parts: Parts, bounds: { readonly rowsPerPage: number }) {
+    this.#parts = parts
+    this.#rowsPerPage = bounds.rowsPerPage
+  }
+
+  /** @returns how many there are. */
+  async run(
+    { repair }: ScrubOptions,
+    { signal, progress }: OperationMonitor,
+    tell: Tell,
+  ): Promise<number> {
+    let done = 0
+    let after: string | undefined
+    do {
+      const scan = { rows: this.#rowsPerPage, ...(after !== undefined && { after }) }
+      const { found, next } = await this.#parts.metadata.scanManifests(scan)
+      for (const manifest of found) {
+        signal.throwIfAborted()
+        await this.#look(manifest, tell)
+      }
+      done += found.length
+      progress({ step: 'manifests', done })
+      after = next
+    } while (after !== undefined)
+    // They are written anew from what the database says, by whoever keeps them.
+    if (repair) await this.#parts.metadata.noteAllLinks()
+    return done
+  }
+
+  async #look({ repository, digest, mediaType }: Known, tell: Tell): Promise<void> {
+    const { metadata, blobs } = this.#parts
+    const stored = await blobs.statBlob(digest)
+    const bytes = stored && (await readWhole(blobs, stored))
+    // That was told of when the bytes were looked at.
+    if (bytes === undefined || digestOf(bytes, digestAlgorithm(digest)) !== digest) return
+    const about = { digest, repositories: [repository], repaired: false } as const
+    try {
+      const entry = entryOf(parseManifest(bytes, mediaType), digest, bytes.length)
+      if (isProxiedName(repository)) return
+      const missing = await metadata.findMissingContent(repository, entry)
+      // It was deleted meanwhile.
+      if (missing.length === 0 || !(await metadata.findManifest(repository, digest))) return
+      const list = missing.slice(0, 10).join(', ')
+      const message = `its repository has not what it needs: ${list}; push the image again`
+      await tell({ problem: 'incomplete', message, ...about })
+    } catch (error) {
+      if (!(error instanceof OciError) || error.code !== 'MANIFEST_INVALID') throw error
+      await tell({ problem: 'unreadable', message: error.message, ...about })
+    }
+  }
+}

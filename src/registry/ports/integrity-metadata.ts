@@ -1,0 +1,23 @@
+/** What a scrub asks of the metadata: all of it, part by part. */
+import type { Digest } from '../../oci/digest.ts'
+import type { RepositoryName } from '../../oci/repository-name.ts'
+import type { Tag } from '../../oci/tag.ts'
+import type { RepositoryManifest, Scan, Scanned } from './collection-metadata.ts'
+import type { PageRequest } from './metadata-store.ts'
+import type { BlobRecord } from './records.ts'
+
+export interface RepositoryTag extends RepositoryManifest {
+  readonly tag: Tag
+  readonly mediaType: string
+}
+
+export interface IntegrityMetadata {
+  /** All content, in the order of the digests; `page.after` is a digest. */
+  listContent(page: PageRequest): Promise<BlobRecord[]>
+  /** Repositories that have the content, as a blob or as a manifest; at most `limit` of them. */
+  findHolders(digest: Digest, limit: number): Promise<RepositoryName[]>
+  /** All tags, with the media type of what they point at. */
+  scanTags(scan: Scan): Promise<Scanned<RepositoryTag>>
+  /** All manifests. */
+  scanManifests(scan: Scan): Promise<Scanned<RepositoryManifest & { readonly mediaType: string }>>
+}

@@ -1,0 +1,164 @@
+/**
+ * Links as lines of one file that only grows: a JSON document and its checksum each, so that a line that
+ * was cut short or damaged is not taken for another one. A few lines that are told at once cost one
+ * sync; a file for each link would cost two syncs and two names each.
+ */
+import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { createInterface } from 'node:readline'
+import { crc32 } from 'node:zlib'
+import { syncDirectory } from '../../lib/durable.ts'
+import { isDigest } from '../../oci/digest.ts'
+import type { Reference } from '../../oci/reference.ts'
+import { isRepositoryName } from '../../oci/repository-name.ts'
+import type { Link, LinkEntry, LinkStore } from '../../registry/ports/link-store.ts'
+import { isMissing, translated } from './file-error.ts'
+
+export class LinkLog implements LinkStore, AsyncDisposable {
+  readonly #path: string
+  #file: FileHandle
+  #bytes: number
+  #writing: Promise<void> = Promise.resolve()
+
+  private constructor(path: string, file: FileHandle, bytes: number) {
+    this.#path = path
+    this.#file = file
+    this.#bytes = bytes
+  }
+
+  static async exists(path: string): Promise<boolean> {
+    try {
+      return (await stat(path)).isFile()
+    } catch (error) {
+      if (isMissing(error)) return false
+      throw translated(error)
+    }
+  }
+
+  /** Makes it where there is none. */
+  static async open(path: string): Promise<LinkLog> {
+    try {
+      const file = await open(path, 'a+', 0o666)
+      await syncDirectory(dirname(path))
+      const { size } = await file.stat()
+      const log = new LinkLog(path, file, size)
+      await log.#endLastLine()
+      return log
+    } catch (error) {
+      throw translated(error)
+    }
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  append(entries: readonly LinkEntry[]): Promise<void> {
+    return this.#alone(() => this.#write(entries.map(formatLine).join('')))
+  }
+
+  async replace(links: AsyncIterable<readonly Link[]>): Promise<void> {
+    const path = `${this.#path}.new`
+    const from = this.#bytes
+    try {
+      const next = await open(path, 'w+', 0o666)
+      try {
+        for await (const page of links) await next.appendFile(page.map(formatLine).join(''))
+        await next.datasync()
+        await this.#alone(() => this.#takeOver(next, path, from))
+      } finally {
+        await next.close()
+      }
+    } catch (error) {
+      await rm(path, { force: true }).catch(() => undefined)
+      throw translated(error)
+    }
+  }
+
+  async *read(): AsyncGenerator<LinkEntry | { readonly damaged: string }> {
+    try {
+      await using file = await open(this.#path, 'r')
+      const lines = createInterface({ input: file.createReadStream({ encoding: 'utf8' }) })
+      for await (const line of lines) if (line !== '') yield parseLine(line)
+    } catch (error) {
+      throw translated(error)
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#writing.catch(() => undefined)
+    await this.#file.close()
+  }
+
+  /** What is appended while `replace` gathers goes behind it; nothing is appended during this. */
+  async #takeOver(next: FileHandle, path: string, from: number): Promise<void> {
+    const tail = Buffer.alloc(this.#bytes - from)
+    await this.#file.read(tail, 0, tail.length, from)
+    await next.appendFile(tail)
+    await next.datasync()
+    await rename(path, this.#path)
+    await syncDirectory(dirname(this.#path))
+    const file = await open(this.#path, 'a+')
+    await this.#file.close()
+    this.#file = file
+    this.#bytes = (await file.stat()).size
+  }
+
+  #alone(work: () => Promise<void>): Promise<void> {
+    const result = this.#writing.then(work)
+    this.#writing = result.catch(() => undefined)
+    return result
+  }
+
+  async #write(text: string): Promise<void> {
+    try {
+      await this.#file.appendFile(text)
+      await this.#file.datasync()
+      this.#bytes += Buffer.byteLength(text)
+    } catch (error) {
+      // Half a line would spoil the next one.
+      await this.#file.truncate(this.#bytes).catch(() => undefined)
+      throw translated(error)
+    }
+  }
+
+  /** A crash may have cut it short. */
+  async #endLastLine(): Promise<void> {
+    if (this.#bytes === 0) return
+    const last = Buffer.alloc(1)
+    await this.#file.read(last, 0, 1, this.#bytes - 1)
+    if (last.toString() !== '\n') await this.#write('\n')
+  }
+}
+
+/** Repository, reference, and digest and media type of what it links to: null for nothing. */
+type Fields = readonly [string, string, string | null, string | null]
+
+function formatLine(entry: LinkEntry): string {
+  const linked = entry.digest !== undefined
+  const fields: Fields = [
+    entry.repository,
+    entry.reference,
+    linked ? entry.digest : null,
+    linked ? entry.mediaType : null,
+  ]
+  const text = JSON.stringify(fields)
+  return `${text} ${checksum(text)}\n`
+}
+
+function checksum(text: string): string {
+  return crc32(text).toString(16).padStart(8, '0')
+}
+
+function parseLine(line: string): LinkEntry | { readonly damaged: string } {
+  const damaged = { damaged: line.slice(0, 200) }
+  const end = line.lastIndexOf(' ')
+  const text = line.slice(0, end)
+  if (checksum(text) !== line.slice(end + 1)) return damaged
+  const [repository, name, digest, mediaType] = JSON.parse(text) as Fields
+  if (!isRepositoryName(repository)) return damaged
+  const reference = name as Reference
+  if (digest === null) return { repository, reference }
+  if (!isDigest(digest) || mediaType === null) return damaged
+  return { repository, reference, digest, mediaType }
+}
