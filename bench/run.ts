@@ -13,6 +13,7 @@ import { blobs } from './blobs.ts'
 import { coldCrowd } from './cold-crowd.ts'
 import { coldPull } from './cold-pull.ts'
 import { deadUpstream } from './dead-upstream.ts'
+import { gc } from './gc.ts'
 import { manifests } from './manifests.ts'
 import { memory } from './memory.ts'
 import { packageTrow } from './harness/trow.ts'
@@ -29,6 +30,7 @@ const benchmarks: readonly Benchmark[] = [
   coldCrowd,
   warmPull,
   deadUpstream,
+  gc,
 ]
 
 const flag = { type: 'boolean', default: false } as const

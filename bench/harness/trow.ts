@@ -16,6 +16,8 @@ export interface TrowOptions {
   /** Registries on this machine that it may pull from, `127.0.0.1:4711`. */
   readonly upstreams?: readonly string[]
   readonly tagTtlSeconds?: number
+  /** Where it keeps its data; a new one if absent. */
+  readonly dataDirectory?: string
   /** Where a profile of the processor is written when it ends. */
   readonly profileDirectory?: string
 }
@@ -52,7 +54,7 @@ export async function startTrow(
       ...run,
       'serve',
       '--bind=127.0.0.1:0',
-      `--data-dir=${join(directory, 'data')}`,
+      `--data-dir=${options.dataDirectory ?? join(directory, 'data')}`,
       `--config-file=${config}`,
       '--log-format=json',
     ],

@@ -39,7 +39,7 @@ export function makeCollector(
   parts: Pick<CollectorParts, 'uploads' | 'promises' | 'uses' | 'manifests' | 'log'>,
   pauseShare: number,
 ): Collector {
-  const removal = new ContentRemoval(stores, { atOnceMax: limits.contentRemovedAtOnceMax })
+  const removal = new ContentRemoval(stores, { atOnceMax: limits.collectedContentAtOnceMax })
   return new Collector(
     { ...stores, ...parts, removal },
     {

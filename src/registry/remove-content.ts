@@ -46,9 +46,14 @@ export class ContentRemoval {
     for (const { digest, size } of contents) this.#waiting.set(digest, size)
     const digests = [...this.#waiting.keys()]
     let removed = 0
-    for (let start = 0; start < digests.length; start += this.#atOnceMax) {
-      const batch = digests.slice(start, start + this.#atOnceMax)
-      removed += await this.#parts.locks.whileRemoving(batch, (free) => this.#remove(free))
+    try {
+      for (let start = 0; start < digests.length; start += this.#atOnceMax) {
+        const batch = digests.slice(start, start + this.#atOnceMax)
+        removed += await this.#parts.locks.whileRemoving(batch, (free) => this.#remove(free))
+      }
+    } finally {
+      const ended = digests.filter((digest) => !this.#waiting.has(digest))
+      if (ended.length > 0) await this.#parts.metadata.endRemovals(ended)
     }
     return removed
   }
@@ -72,7 +77,6 @@ export class ContentRemoval {
       this.#waiting.delete(digest)
     })
     const failed = (await Promise.allSettled(deletions)).find(({ status }) => status === 'rejected')
-    await metadata.endRemovals(digests.filter((digest) => !this.#waiting.has(digest)))
     if (failed?.status === 'rejected') throw failed.reason
     return removed
   }

@@ -1,5 +1,5 @@
-// Random pulls, pushes and deletions at the same time, over a cache that is far too small for them,
-// on disks that fail now and then. Whatever happens: all that was pushed and not deleted is there,
+// Random pulls, pushes, deletions and garbage collection at the same time, over a cache that is far too
+// small for them, on disks that fail now and then. Whatever happens: all that was pushed and not deleted is there,
 // no repository has anything without its bytes, nothing cached is forgotten by eviction, and the
 // cache is as small as it should be.
 //
@@ -15,6 +15,7 @@ import { mediaTypes } from '../../src/oci/media-type.ts'
 import { OciError } from '../../src/oci/errors.ts'
 import { parseReference } from '../../src/oci/reference.ts'
 import { parseRepositoryName, type RepositoryName } from '../../src/oci/repository-name.ts'
+import { Collector } from '../../src/registry/collector.ts'
 import { CacheUses } from '../../src/registry/cache-uses.ts'
 import { Eviction } from '../../src/registry/eviction.ts'
 import { Fills } from '../../src/registry/fills.ts'
@@ -24,6 +25,7 @@ import { DataLayout } from '../../src/storage/filesystem/layout.ts'
 import { collect, inPieces, patternBytes } from '../support/bytes.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { InjectedFault } from '../support/faulty-stores.ts'
+import { noTagPolicy } from '../support/no-policy.ts'
 import { requestContext, silentLog } from '../support/request-context.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
 import { until } from '../support/until.ts'
@@ -94,7 +96,20 @@ async function start(root: string) {
     { heldBackBytes: 10, fruitlessTriesMax: 0, retryDelaySeconds: 0, tooLargeRememberedMax: 1 },
   )
   eviction.setMaxBytes(maxBytes)
-  return { registry, clock, uses, removal, eviction, fills }
+  const collector = new Collector(
+    {
+      ...parts,
+      uses,
+      manifests,
+      uploads: registry.uploads,
+      promises: { expiredBefore: 0 },
+      removal: new ContentRemoval(parts, { atOnceMax: 2 }),
+      monotonicClock: clock,
+    },
+    { rowsPerStep: 3, perWriteMax: 2, tagsMax: 10, pauseShare: 0 },
+    { graceSeconds: 1, uploadIdleSeconds: 1_000_000, tagPolicy: noTagPolicy },
+  )
+  return { registry, clock, uses, removal, eviction, fills, collector }
 }
 
 type Started = Awaited<ReturnType<typeof start>>
@@ -187,7 +202,14 @@ function makeSteps(started: Started, model: Pushed, random: Random) {
     if (entry !== undefined) uses.touch(entry.repository, entry.digest)
   }
 
-  return { pull, others: [pushImage, pushImage, remove, touch] }
+  /** What was deleted goes; what nobody refers to stays, as the grace is longer than all this takes. */
+  async function collectGarbage(): Promise<void> {
+    const signal = new AbortController().signal
+    const monitor = { signal, progress: () => undefined, tell: async () => undefined }
+    await started.collector.collect({ dryRun: false }, monitor)
+  }
+
+  return { pull, collectGarbage, others: [pushImage, pushImage, remove, touch] }
 }
 
 /** What a fault breaks is told to whoever asked for it. */
@@ -223,6 +245,16 @@ class Check implements Disposable {
     await this.#nothingIsForgotten()
     await this.#isSmall()
     if (!hasFaults) await this.#nothingIsLeftBehind()
+  }
+
+  /** After a pass in which nothing failed, deleted content is gone, too. */
+  nothingIsNobodys(): void {
+    const known = new Set(this.#contents('true').map(({ digest }) => String(digest)))
+    const rows = this.#query('select digest from blobs union all select digest from removals')
+    assert.deepEqual(
+      rows.map(({ digest }) => String(digest)).filter((digest) => !known.has(digest)),
+      [],
+    )
   }
 
   async #pushedIsThere(): Promise<void> {
@@ -313,7 +345,7 @@ async function live(random: Random, hasFaults: boolean): Promise<Eviction> {
   await using _ = registry
   const model = new Pushed()
   using check = new Check(directory.path, started, model)
-  const { pull, others } = makeSteps(started, model, random)
+  const { pull, collectGarbage, others } = makeSteps(started, model, random)
   for (let step = 0; step < steps; step += 1) {
     clock.advance(1_000)
     if (hasFaults && random.chance(4)) {
@@ -323,7 +355,9 @@ async function live(random: Random, hasFaults: boolean): Promise<Eviction> {
     }
     // Pushes one after the other, as it is not known what two contrary ones come to.
     const pulls = Array.from({ length: random.below(4) }, () => pull)
-    await Promise.all([...pulls, random.pick(others)].map((each) => tolerant(each)))
+    const collections = random.chance(2) ? [collectGarbage] : []
+    const all = [...pulls, ...collections, random.pick(others)]
+    await Promise.all(all.map((each) => tolerant(each)))
     await until('nothing is being fetched', () => fills.size === 0)
     await eviction.settled()
     registry.faults.disarm()
@@ -331,8 +365,11 @@ async function live(random: Random, hasFaults: boolean): Promise<Eviction> {
     clock.advance(10_000)
     eviction.add(0)
     await eviction.settled()
+    const isCollected = random.chance(4)
+    if (isCollected) await collectGarbage()
     try {
       await check.all(hasFaults)
+      if (isCollected) check.nothingIsNobodys()
     } catch (error) {
       throw new Error(`after step ${step + 1}`, { cause: error })
     }

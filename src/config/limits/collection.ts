@@ -2,10 +2,12 @@
 const MiB = 1024 * 1024
 
 export const collectionLimits = {
-  /** Rows that are looked at in one step: some 3 ms, in which nobody else is served. */
-  collectedRowsPerStep: 1_000,
-  /** Blobs that are taken from their repositories in one transaction. */
-  collectedPerWriteMax: 200,
+  /** Rows that are looked at in one step: half a millisecond, in which nobody else is served. */
+  collectedRowsPerStep: 250,
+  /** Blobs that are taken from their repositories in one transaction: 6 ms for 50 of a million. */
+  collectedPerWriteMax: 25,
+  /** Content that is forgotten in one transaction, and whose files are removed then. */
+  collectedContentAtOnceMax: 10,
   /** Beside requests, a step is followed by a pause that is as many times as long. */
   collectionPauseShare: 1,
   /** What may be configured: shorter than a minute is for tests and emergencies. */
