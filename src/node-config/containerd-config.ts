@@ -28,6 +28,8 @@ export interface ContainerdConfig {
   readonly plugin: string
   /** Directories with `hosts.toml` files, and the file that names them. */
   readonly configPath: ConfigPath | undefined
+  /** An imported file that has the plugin without `config_path`: containerd 1 takes only that then. */
+  readonly forgottenIn: string | undefined
   /** Files that cannot be read as TOML. */
   readonly unreadable: readonly string[]
   /** The file in which registries are configured in the old way. */
@@ -51,6 +53,7 @@ export async function readContainerdConfig(
     version: undefined,
     plugin: imagePlugins.two,
     configPath: undefined,
+    forgottenIn: undefined,
     unreadable,
     oldMirrors: undefined,
     disabledIn: undefined,
@@ -96,12 +99,14 @@ function addFile(config: Mutable<ContainerdConfig>, file: string, table: TomlTab
 
 function addPlugin(config: Mutable<ContainerdConfig>, file: string, plugin: TomlTable): void {
   if (plugin['use_local_image_pull'] === true) config.isLocalPull = true
-  const { registry } = plugin
-  if (!isTable(registry)) return
+  const registry = isTable(plugin['registry']) ? plugin['registry'] : {}
   const path = registry['config_path']
   if (typeof path === 'string' && path !== '') {
     const directories = path.split(':').map((directory) => directory.replace(/(?<=.)\/+$/, ''))
     config.configPath = { directories, file }
+    config.forgottenIn = undefined
+  } else if (config.configPath !== undefined && config.plugin !== imagePlugins.three) {
+    config.forgottenIn = file
   }
   const old = registry['mirrors']
   if (isTable(old) && Object.keys(old).length > 0) config.oldMirrors = file

@@ -22,7 +22,8 @@ export function describeProblems(config: ContainerdConfig, places: Places): stri
   if (reason !== undefined) {
     problems.push(
       `containerd does not read ${places.directory}: ${reason}.\n` +
-        `In ${places.file} it needs, before it is restarted:\n${formatSetting(config, places)}`,
+        `In ${config.forgottenIn ?? places.file} it needs, before it is restarted:\n` +
+        formatSetting(config, places),
     )
   }
   return problems
@@ -55,6 +56,12 @@ function findReason(config: ContainerdConfig, { file, directory }: Places): stri
   const value = configPath.directories.join(':')
   const where = `config_path in ${configPath.file} is "${value}"`
   if (!configPath.directories.includes(directory)) return where
+  if (config.forgottenIn !== undefined) {
+    return (
+      `${where}, but ${config.forgottenIn} has the plugin without it, which is all that containerd 1 ` +
+      'takes then'
+    )
+  }
   const isList = configPath.directories.length > 1
   if (!isList || config.isLocalPull || version < 3) return undefined
   return `${where}, which containerd 2.1 and newer take for the name of one directory`

@@ -45,6 +45,13 @@ ${three}config_path = "/etc/docker/certs.d:${directory}"\n`,
     },
   ],
   [
+    'an import that has the plugin without it, in version 3',
+    {
+      'config.toml': `version = 3\nimports = ["conf.d/a.toml"]\n${three}${path}`,
+      'conf.d/a.toml': 'version = 3\n[plugins."io.containerd.cri.v1.images"]\nx = 1\n',
+    },
+  ],
+  [
     'a file that is imported by a relative path, and imports the first one',
     {
       'config.toml': 'version = 3\nimports = ["more.toml"]\n',
@@ -95,6 +102,14 @@ endpoint = ["https://mirror.gcr.io"]\n`,
     /switches the CRI plugin off/,
   ],
   ['no TOML', { 'config.toml': 'version = = 2\n' }, /config\.toml is no valid TOML/],
+  [
+    'an import that has the plugin without it, for which containerd 1 forgets the rest',
+    {
+      'config.toml': `version = 2\nimports = ["conf.d/a.toml"]\n${two}${path}`,
+      'conf.d/a.toml': 'version = 2\n[plugins."io.containerd.grpc.v1.cri"]\nx = 1\n',
+    },
+    /conf\.d\/a\.toml has the plugin without it[^]*In \/etc\/containerd\/conf\.d\/a\.toml it needs/,
+  ],
   [
     'a later import',
     {
