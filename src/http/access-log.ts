@@ -25,16 +25,20 @@ const quietRoutes: readonly string[] = ['healthz', 'readiness', 'metrics', 'admi
 const textLengthMax = 1_000
 
 export function logAccess(log: Log, record: AccessRecord): void {
-  const { method, url, status, milliseconds, agent, ...rest } = record
-  const path = url.slice(0, textLengthMax)
+  const { method, status, milliseconds, agent } = record
+  const path = record.url.slice(0, textLengthMax)
   const fields = {
     method,
     path,
     status,
     ms: Math.round(milliseconds * 10) / 10,
-    ...rest,
-    // A terminal that shows the log would obey what controls it.
-    ...(agent !== undefined && { agent: printable(agent.slice(0, textLengthMax)) }),
+    route: record.route,
+    received: record.received,
+    sent: record.sent,
+    client: record.client,
+    user: record.user,
+    // A terminal that shows the log would obey what controls it. JSON has no undefined.
+    agent: agent === undefined ? undefined : printable(agent.slice(0, textLengthMax)),
   }
   const message = `${method} ${path} ${status}`
   if (quietRoutes.includes(record.route)) log.debug(fields, message)

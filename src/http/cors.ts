@@ -51,9 +51,14 @@ export class Cors {
     this.#origins = new Set(origins)
   }
 
+  /** No page of another origin may read anything; no answer has headers of this. */
+  get isOff(): boolean {
+    return this.#origins.size === 0
+  }
+
   /** Headers for any answer but that to a preflight. */
   headers(request: IncomingHttpHeaders): Record<string, string> {
-    if (this.#origins.size === 0) return {}
+    if (this.isOff) return {}
     // Caches must know that pages of another origin get another answer, even without an Origin.
     const vary = { Vary: 'Origin' }
     const allowed = this.#allow(request.origin)
@@ -65,7 +70,7 @@ export class Cors {
   preflight(method: string, request: IncomingHttpHeaders): Record<string, string> | undefined {
     const isPreflight =
       method === 'OPTIONS' && request['access-control-request-method'] !== undefined
-    if (this.#origins.size === 0 || !isPreflight || request.origin === undefined) return undefined
+    if (this.isOff || !isPreflight || request.origin === undefined) return undefined
     const vary = 'Origin, Access-Control-Request-Method, Access-Control-Request-Headers'
     const allowed = this.#allow(request.origin)
     if (allowed === undefined) return { Vary: vary }

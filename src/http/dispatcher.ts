@@ -24,6 +24,7 @@ import { ClientGone, type Reply, sendReply } from './reply.ts'
 import { RequestBody } from './request-body.ts'
 import type { PathParameters, Router } from './router.ts'
 import type { RequestListener } from './listener.ts'
+import { ServedContext } from './served-context.ts'
 import { parseVia } from './via.ts'
 
 interface Parts {
@@ -45,7 +46,7 @@ export interface DispatcherSettings {
 interface Served {
   readonly request: IncomingMessage
   readonly response: ServerResponse
-  readonly context: Omit<RequestContext, 'principal'>
+  readonly context: Omit<RequestContext, 'principal' | 'signal'>
   readonly body: RequestBody
   readonly client: ClientView
   readonly started: number
@@ -95,11 +96,6 @@ export class Dispatcher {
   #begin(request: IncomingMessage, response: ServerResponse, awaitsContinue: boolean): Served {
     const { socket } = request
     const id = randomUUID()
-    const cancelled = new AbortController()
-    response.once('close', () => {
-      // After a whole answer there is nothing to cancel, and each abort makes an error, with its stack.
-      if (!response.writableFinished) cancelled.abort()
-    })
     response.setHeader('X-Request-Id', id)
     response.setHeader('X-Content-Type-Options', 'nosniff')
     response.setHeader('Docker-Distribution-API-Version', 'registry/2.0')
@@ -109,7 +105,6 @@ export class Dispatcher {
       context: {
         id,
         log: new RequestLog(this.#parts.log, id),
-        signal: cancelled.signal,
         via: parseVia(request.headers.via),
       },
       body: new RequestBody(request, response, awaitsContinue),
@@ -161,6 +156,7 @@ export class Dispatcher {
     const preflight = cors.preflight(request.method ?? '', request.headers)
     if (preflight !== undefined) return { status: 204, headers: preflight }
     const reply = await this.#answer(served)
+    if (cors.isOff) return reply
     return { ...reply, headers: { ...reply.headers, ...cors.headers(request.headers) } }
   }
 
@@ -190,7 +186,7 @@ export class Dispatcher {
     const principal = await this.#admit(served, endpoint, match.parameters, query)
     served.user = principal.name
     return endpoint.handle({
-      context: { ...served.context, principal },
+      context: new ServedContext(served.context, served.response, principal),
       method: request.method ?? '',
       path,
       query,

@@ -7,6 +7,8 @@
 /** Smaller answers are not counted: the bound on connections is theirs. */
 const largeBytesMin = 64 * 1024
 
+const nothingHeld: Disposable = { [Symbol.dispose]: () => undefined }
+
 export class HeldReplies {
   readonly #bytesMax: number
   readonly #readers = new Map<object, number>()
@@ -19,7 +21,7 @@ export class HeldReplies {
   /** @returns what to dispose of when it was sent; undefined when there is no room for it. */
   hold(body: string | Uint8Array): Disposable | undefined {
     const bytes = Buffer.byteLength(body)
-    if (bytes < largeBytesMin) return { [Symbol.dispose]: () => undefined }
+    if (bytes < largeBytesMin) return nothingHeld
     const key = typeof body === 'string' ? {} : body
     const readers = this.#readers.get(key) ?? 0
     if (readers === 0) {

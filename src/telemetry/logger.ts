@@ -81,7 +81,8 @@ function withoutSecrets(fields: Record<string, unknown>): Record<string, unknown
 
 function redact(fields: Record<string, unknown>, depth: number): Record<string, unknown> {
   let copy = fields
-  for (const [name, value] of Object.entries(fields)) {
+  for (const name of Object.keys(fields)) {
+    const value = fields[name]
     const clean = isText(value) && secretName.test(name) ? '[secret]' : redactInner(value, depth)
     if (clean === value) continue
     if (copy === fields) copy = { ...fields }

@@ -52,7 +52,7 @@ async function getManifest(verbs: Verbs, exchange: Exchange): Promise<Reply> {
   const pulled = await pullManifest(verbs, exchange, reference)
   const { manifest } = pulled
   const etag = etagOf(manifest.digest)
-  const headers = {
+  const headers: Record<string, string> = {
     ...pulled.headers,
     ETag: etag,
     // A tag moves: a cache may keep the answer but has to ask each time whether it still holds.
@@ -61,11 +61,8 @@ async function getManifest(verbs: Verbs, exchange: Exchange): Promise<Reply> {
   }
   if (matchesIfNoneMatch(exchange.headers['if-none-match'], etag)) return { status: 304, headers }
   if (exchange.method !== 'HEAD') pulled.countSent?.()
-  return {
-    status: 200,
-    headers: { ...headers, 'Content-Type': manifest.mediaType },
-    body: manifest.bytes,
-  }
+  headers['Content-Type'] = manifest.mediaType
+  return { status: 200, headers, body: manifest.bytes }
 }
 
 interface PulledManifest {
