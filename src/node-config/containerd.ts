@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { authorityFile, wantAuthority } from './authority-file.ts'
 import { type ContainerdConfig, readContainerdConfig } from './containerd-config.ts'
 import { describeProblems } from './containerd-problems.ts'
-import { formatHostsToml } from './hosts-toml.ts'
+import { formatCertificates, formatHostsToml } from './hosts-toml.ts'
 import { backupSuffix } from './node-file.ts'
 import type { NodeRoot } from './node-root.ts'
 import {
@@ -38,7 +38,8 @@ export class Containerd implements Runtime {
     for (const registry of settings.registries) {
       const directory = join(root, chooseName(registry, names))
       wanted.push(...wantAuthority(settings, join(directory, authorityFile)))
-      const render = (before?: string) => formatHostsToml(settings, before)
+      const certificates = formatCertificates(await node.listNames(directory))
+      const render = (before = certificates) => formatHostsToml(settings, before)
       wanted.push({ path: join(directory, hostsFile), render })
     }
     return wanted

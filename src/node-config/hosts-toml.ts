@@ -21,6 +21,24 @@ export function formatHostsToml(settings: NodeSettings, before?: string): string
   return insertBeforeTables(before, theirs, ours)
 }
 
+/**
+ * Certificates in a directory count for the registry itself only as long as there is no `hosts.toml`:
+ * what that has to say so that they go on to count.
+ * @param names of the directory's files.
+ */
+export function formatCertificates(names: readonly string[]): string | undefined {
+  const authorities = names.filter((name) => name.endsWith('.crt') && name !== authorityFile)
+  const pairs = names
+    .filter((name) => name.endsWith('.cert'))
+    .map((name) => [name, name.replace(/cert$/, 'key')])
+    .map(([certificate = '', key = '']) => (names.includes(key) ? [certificate, key] : certificate))
+  const lines = [
+    ...(authorities.length > 0 ? [`ca = ${JSON.stringify(authorities)}\n`] : []),
+    ...(pairs.length > 0 ? [`client = ${JSON.stringify(pairs)}\n`] : []),
+  ]
+  return lines.length > 0 ? lines.join('') : undefined
+}
+
 /** @returns undefined for what is no TOML. */
 export function parseToml(text: string): TomlTable | undefined {
   try {

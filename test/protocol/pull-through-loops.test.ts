@@ -15,8 +15,8 @@ const image = imageFixture({ layers: 1, layerBytes: 10_000 })
 const [layer = image.root] = image.blobs
 const hub = 'docker.io'
 const secondsMax = 1
-/** Half of what one that waits for another one's answer would take. */
-const secondsOfAllMax = 5
+/** One that waited for another one's answer would take ten. */
+const secondsOfAllMax = 9
 
 /** Registries of which each one asks the next one for what is on Docker Hub. */
 async function startRing(count: number): Promise<{ registries: Registry[] } & AsyncDisposable> {
@@ -82,7 +82,7 @@ describe('31. registries that ask each other in a circle', () => {
     ['two of them', 2],
     ['three of them', 3],
   ] as const) {
-    test(`refuse what all of them are asked for at once: ${name}`, async () => {
+    test(`refuse what all of them are asked for at once: ${name}`, async (t) => {
       await using ring = await startRing(count)
       // Of so many, some meet on their way round.
       const digests = Array.from({ length: 15 }, (_, index) =>
@@ -99,6 +99,7 @@ describe('31. registries that ask each other in a circle', () => {
       const seconds = (performance.now() - begin) / 1000
       for (const reply of replies) assertError(reply, 508, 'UNAVAILABLE')
       assert.ok(seconds < secondsOfAllMax, `${seconds} s`)
+      t.diagnostic(`${replies.length} requests: ${seconds.toFixed(1)} s`)
     })
   }
 

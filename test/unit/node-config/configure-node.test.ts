@@ -206,6 +206,26 @@ describe('what others do to our file', () => {
   })
 })
 
+test('certificates of a registry go on to count for it, behind a hosts.toml', async (t) => {
+  const directory = 'etc/containerd/certs.d/registry.internal'
+  const node = await makeNode(t, 'containerd', {
+    [`${directory}/ca.crt`]: pem,
+    [`${directory}/client.cert`]: pem,
+    [`${directory}/client.key`]: 'key',
+  })
+  const before = await node.snapshot()
+  const registries = ['registry.internal'] as unknown as NodeSettings['registries']
+  const settings = settingsFor('https://trow.example.com', { registries, ca: pem })
+  for (const time of ['once', 'again']) {
+    await node.install(settings)
+    const text = await node.read(`${directory}/hosts.toml`)
+    assert.match(text, /^ca = \["ca\.crt"\]$/m, time)
+    assert.match(text, /^client = \[\["client\.cert","client\.key"\]\]$/m, time)
+  }
+  await node.uninstall()
+  assert.deepEqual(await node.snapshot(), before)
+})
+
 test('files of others are never touched', async (t) => {
   const node = await makeNode(t, 'containerd', {
     'etc/containerd/certs.d/docker.io/hosts.toml': '[host."https://m"]\n',
