@@ -80,7 +80,7 @@ async function* workOffline(
 }
 
 /** A misspelled path must not become an empty registry. */
-async function requireDataDirectory(path: string): Promise<void> {
+export async function requireDataDirectory(path: string): Promise<void> {
   const isThere = await stat(join(path, 'format.json')).then(
     () => true,
     () => false,
@@ -93,6 +93,6 @@ async function requireDataDirectory(path: string): Promise<void> {
 const nobodys = { flush: async () => nothing(), has: () => false, forget: nothing }
 
 /** What there is to say, the command says. */
-const quiet: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing }
+export const quiet: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing }
 
 function nothing(): void {}

@@ -7,6 +7,7 @@ import { ConfigError } from '../config/config-error.ts'
 import { nearest } from '../config/nearest.ts'
 import { tlsPairDefault } from '../config/settings.ts'
 import { version } from '../config/version.ts'
+import { backupCommand, restoreCommand } from './backup.ts'
 import { check } from './check.ts'
 import { gcCommand } from './gc.ts'
 import type { Host } from './host.ts'
@@ -73,6 +74,8 @@ function makeProgram(host: Host, startApp: StartApp): Command {
     upstreamsCommand(),
     gcCommand(host),
     scrubCommand(host),
+    backupCommand(host),
+    restoreCommand(host),
     webhookCommand(host),
     rmCommand(),
     policyCommand(host),

@@ -3,6 +3,7 @@
  * of which only the newest counts, items that are all told, and a last one with the report or the
  * error. Without that last one the stream broke off.
  */
+import { StartError } from '../lib/start-error.ts'
 import { OciError } from '../oci/errors.ts'
 import type { Log } from './request-context.ts'
 
@@ -167,5 +168,7 @@ export class Operation implements AsyncDisposable {
 /** Of what is no OciError the log tells more than a client may know. */
 function describe(error: unknown): { code: string; message: string } {
   if (error instanceof OciError) return { code: error.code, message: error.message }
+  // Of commands that work on a directory themselves: it is for whoever typed them.
+  if (error instanceof StartError) return { code: 'UNAVAILABLE', message: error.message }
   return { code: 'UNKNOWN', message: 'an error inside the registry; its log tells more' }
 }

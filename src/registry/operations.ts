@@ -7,7 +7,7 @@ import { OciError } from '../oci/errors.ts'
 import { Operation, type OperationWork } from './operation.ts'
 import type { Log } from './request-context.ts'
 
-export type OperationKind = 'gc' | 'scrub' | 'rebuild'
+export type OperationKind = 'gc' | 'scrub' | 'rebuild' | 'backup' | 'restore'
 
 interface Settings {
   /** Items that wait for a reader before the work does. */

@@ -74,6 +74,13 @@ export const contentLimits = {
   /** Repositories that are named with damaged content. */
   holdersShownMax: 20,
 
+  // -- backup
+  backupReadBytes: 1 * MiB,
+  /** Each one is for content that was deleted while the one before was copied. */
+  backupSnapshotsMax: 5,
+  /** Of the files beside content and database; the largest is a key of 32 bytes. */
+  backupFileBytesMax: 64 * KiB,
+
   // -- links
   /** Lines that are written with one sync. */
   linksPerWrite: 500,

@@ -19,6 +19,11 @@ export async function markComplete(layout: DataLayout): Promise<void> {
   await syncDirectory(dirname(layout.incomplete))
 }
 
+export async function isMarkedBy(layout: DataLayout, command: string): Promise<boolean> {
+  const text = await readFile(layout.incomplete, 'utf8').catch(() => '')
+  return text.includes(JSON.stringify(command))
+}
+
 /** @throws StartError which says what to do. */
 export async function refuseIncomplete(layout: DataLayout): Promise<void> {
   let text: string

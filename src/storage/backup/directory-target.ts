@@ -1,0 +1,82 @@
+/**
+ * A backup in a directory. A later one into the same directory adds what is new and removes what is
+ * needed no more; until its database has taken the place of the one before, that one is the backup.
+ */
+import { chmod, copyFile, mkdir, open, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { renameDurably, writeFileDurably } from '../../lib/durable.ts'
+import { StartError } from '../../lib/start-error.ts'
+import type { Digest } from '../../oci/digest.ts'
+import { isMissing } from '../filesystem/file-error.ts'
+import { blobName, databaseName, markName, parseBlobName } from './names.ts'
+import type { BackupTarget } from './target.ts'
+import { writeVerified } from './verified-copy.ts'
+
+export class DirectoryTarget implements BackupTarget {
+  readonly #root: string
+
+  private constructor(root: string) {
+    this.#root = root
+  }
+
+  /** @throws StartError when the directory holds anything but a backup. */
+  static async open(root: string): Promise<DirectoryTarget> {
+    await mkdir(root, { recursive: true })
+    const names = await readdir(root)
+    if (names.length > 0 && !names.includes(markName)) {
+      throw new StartError(
+        `${root} is not empty and no backup (it holds no ${markName}): name another directory`,
+      )
+    }
+    return new DirectoryTarget(root)
+  }
+
+  async hasBlob(digest: Digest, size: number): Promise<boolean> {
+    try {
+      return (await stat(join(this.#root, blobName(digest)))).size === size
+    } catch (error) {
+      if (isMissing(error)) return false
+      throw error
+    }
+  }
+
+  putBlob(digest: Digest, _size: number, chunks: AsyncIterable<Uint8Array>): Promise<boolean> {
+    return writeVerified(join(this.#root, blobName(digest)), digest, chunks)
+  }
+
+  async putFile(name: string, bytes: Uint8Array, mode: number): Promise<void> {
+    const path = join(this.#root, name)
+    const known = await readFile(path).catch(() => undefined)
+    if (known?.equals(bytes)) return
+    await writeFileDurably(path, bytes)
+    await chmod(path, mode)
+  }
+
+  async finish(snapshot: string, isNeeded: (digest: Digest) => boolean): Promise<void> {
+    const next = join(this.#root, `${databaseName}.new`)
+    await copyFile(snapshot, next)
+    const file = await open(next, 'r+')
+    try {
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await renameDurably(next, join(this.#root, databaseName))
+    await this.#prune(isNeeded)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {}
+
+  async #prune(isNeeded: (digest: Digest) => boolean): Promise<void> {
+    const entries = await readdir(join(this.#root, 'blobs'), {
+      recursive: true,
+      withFileTypes: true,
+    }).catch(() => [])
+    for (const entry of entries) {
+      if (!entry.isFile()) continue
+      const path = join(entry.parentPath, entry.name)
+      const digest = parseBlobName(path.slice(this.#root.length + 1))
+      if (digest === undefined || !isNeeded(digest)) await rm(path, { force: true })
+    }
+  }
+}

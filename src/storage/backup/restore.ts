@@ -1,0 +1,161 @@
+/**
+ * Makes a data directory of a backup. Every blob's digest is verified while it is written. Until all of it
+ * is there nobody can use the directory; a restore that was interrupted goes on where it stopped.
+ */
+import { chmod, mkdir, readdir, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { writeFileDurably } from '../../lib/durable.ts'
+import { StartError } from '../../lib/start-error.ts'
+import type { Digest } from '../../oci/digest.ts'
+import type { OperationMonitor } from '../../registry/operation.ts'
+import { isMissing } from '../filesystem/file-error.ts'
+import { isMarkedBy, markComplete, markIncomplete } from '../filesystem/incomplete.ts'
+import type { DataLayout } from '../filesystem/layout.ts'
+import { backupForm, databaseName, formatName, keyName, markName, parseBlobName } from './names.ts'
+import type { Snapshots } from './snapshot.ts'
+import type { SourceFile } from './source.ts'
+import { writeChunks, writeVerified } from './verified-copy.ts'
+
+const restoreCommand = 'trow restore'
+
+interface Parts {
+  readonly layout: DataLayout
+  readonly snapshots: Snapshots
+  readonly files: AsyncIterable<SourceFile>
+}
+
+interface Settings {
+  /** Of the files beside content and database. */
+  readonly fileBytesMax: number
+}
+
+export interface RestoreReport {
+  readonly blobs: number
+  readonly bytes: number
+  readonly problems: number
+}
+
+export class Restore {
+  readonly #parts: Parts
+  readonly #settings: Settings
+  readonly #monitor: OperationMonitor
+  readonly #counts = { blobs: 0, bytes: 0, problems: 0 }
+  readonly #found = new Set<string>()
+
+  constructor(parts: Parts, settings: Settings, monitor: OperationMonitor) {
+    this.#parts = parts
+    this.#settings = settings
+    this.#monitor = monitor
+  }
+
+  /** @throws StartError for a directory that is in use, and for what is no backup. */
+  async run(): Promise<RestoreReport> {
+    const { layout, files } = this.#parts
+    await takeDirectory(layout)
+    await markIncomplete(layout, restoreCommand)
+    for (const directory of layout.directories()) await mkdir(directory, { recursive: true })
+    for await (const file of files) {
+      this.#monitor.signal.throwIfAborted()
+      await this.#restore(file)
+      this.#monitor.progress({ step: 'files', done: this.#found.size + this.#counts.blobs })
+    }
+    await this.#check()
+    await markComplete(layout)
+    return this.#counts
+  }
+
+  async #restore(file: SourceFile): Promise<void> {
+    const digest = parseBlobName(file.name)
+    if (digest !== undefined) await this.#restoreBlob(digest, file)
+    else if (file.name === databaseName) await this.#restoreDatabase(file)
+    else if ([markName, formatName, keyName].includes(file.name)) await this.#restoreFile(file)
+  }
+
+  async #restoreBlob(digest: Digest, { size, chunks }: SourceFile): Promise<void> {
+    const path = this.#parts.layout.blob(digest)
+    if ((await sizeOf(path)) === size) this.#count(size)
+    else if (await writeVerified(path, digest, chunks)) this.#count(size)
+    else await this.#tell(digest, 'its bytes in the backup are not those of its digest')
+  }
+
+  #count(size: number): void {
+    this.#counts.blobs += 1
+    this.#counts.bytes += size
+  }
+
+  async #restoreFile({ name, size, chunks }: SourceFile): Promise<void> {
+    const bytes = await gather(name, size, chunks, this.#settings.fileBytesMax)
+    if (name === markName) requireForm(bytes)
+    else {
+      const path = join(this.#parts.layout.root, name)
+      await writeFileDurably(path, bytes)
+      if (name === keyName) await chmod(path, 0o600)
+    }
+    this.#found.add(name)
+  }
+
+  async #restoreDatabase({ name, chunks }: SourceFile): Promise<void> {
+    const { database } = this.#parts.layout
+    for (const suffix of ['-wal', '-shm']) await rm(`${database}${suffix}`, { force: true })
+    await writeChunks(database, chunks)
+    this.#found.add(name)
+  }
+
+  /** @throws StartError */
+  async #check(): Promise<void> {
+    const { layout, snapshots } = this.#parts
+    const missing = [markName, formatName, databaseName].filter((name) => !this.#found.has(name))
+    if (missing.length > 0) {
+      throw new StartError(`this is no backup, or not all of one: it has no ${missing.join(', ')}`)
+    }
+    const problem = snapshots.findProblem(layout.database)
+    if (problem !== undefined)
+      throw new StartError(`the database of the backup is damaged: ${problem}`)
+    for (const { digest, size } of snapshots.listContent(layout.database)) {
+      if ((await sizeOf(layout.blob(digest))) === size) continue
+      await this.#tell(digest, 'the backup does not have it; push the image again')
+    }
+  }
+
+  async #tell(digest: Digest, message: string): Promise<void> {
+    this.#counts.problems += 1
+    await this.#monitor.tell({ digest, message })
+  }
+}
+
+/** @throws StartError unless it is empty, or was begun by a restore. */
+async function takeDirectory(layout: DataLayout): Promise<void> {
+  await mkdir(layout.root, { recursive: true })
+  if ((await readdir(layout.root)).length === 0) return
+  if (await isMarkedBy(layout, restoreCommand)) return
+  throw new StartError(
+    `${layout.root} is not empty: a backup is restored into an empty directory; nothing was changed`,
+  )
+}
+
+function requireForm(bytes: Buffer): void {
+  const form = /"backup":(\d+)/.exec(bytes.toString())?.[1]
+  if (Number(form) <= backupForm) return
+  throw new StartError('the backup was made by a newer version of Trow: restore it with that one')
+}
+
+async function gather(
+  name: string,
+  size: number,
+  chunks: AsyncIterable<Uint8Array>,
+  bytesMax: number,
+): Promise<Buffer> {
+  if (size > bytesMax) throw new StartError(`${name} of the backup has ${size} bytes, too many`)
+  const parts: Uint8Array[] = []
+  for await (const chunk of chunks) parts.push(chunk)
+  return Buffer.concat(parts)
+}
+
+async function sizeOf(path: string): Promise<number | undefined> {
+  try {
+    return (await stat(path)).size
+  } catch (error) {
+    if (isMissing(error)) return undefined
+    throw error
+  }
+}
