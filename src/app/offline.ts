@@ -90,7 +90,13 @@ export async function requireDataDirectory(path: string): Promise<void> {
 }
 
 /** Nobody uses what does not run. */
-const nobodys = { flush: async () => nothing(), has: () => false, forget: nothing }
+export const nobodys = {
+  flush: async () => nothing(),
+  has: () => false,
+  forget: nothing,
+  touch: nothing,
+  untouch: nothing,
+}
 
 /** What there is to say, the command says. */
 export const quiet: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing }

@@ -11,6 +11,7 @@ import { backupCommand, restoreCommand } from './backup.ts'
 import { check } from './check.ts'
 import { gcCommand } from './gc.ts'
 import type { Host } from './host.ts'
+import { importCommand } from './import.ts'
 import { inspectCommand } from './inspect.ts'
 import { lsCommand } from './ls.ts'
 import { nodeConfigCommand } from './node-config.ts'
@@ -76,6 +77,7 @@ function makeProgram(host: Host, startApp: StartApp): Command {
     scrubCommand(host),
     backupCommand(host),
     restoreCommand(host),
+    importCommand(host),
     webhookCommand(host),
     rmCommand(),
     policyCommand(host),

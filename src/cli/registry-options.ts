@@ -10,6 +10,7 @@ import { FileReader } from '../config/file-reader.ts'
 import { limits } from '../config/limits.ts'
 import { StartError } from '../lib/start-error.ts'
 import { RegistryClient, type RegistryClientOptions } from '../upstream/client.ts'
+import { PushClient } from '../upstream/push-client.ts'
 import { type Credentials, PasswordCredentials } from '../upstream/credentials.ts'
 import { isLoopbackHost, type Scheme } from '../upstream/endpoint.ts'
 import { findCredentials } from '../upstream/find-credentials.ts'
@@ -66,6 +67,20 @@ export async function openTrow(
     bodyIdleSecondsMax: limits.trowBodyIdleSecondsMax,
   }
   return new TrowClient(await connectionTo(place, flags, terminal, { signal, transport }))
+}
+
+/**
+ * @param connectionsMax how many requests there may be at a time.
+ * @throws as `openRegistry`.
+ */
+export async function openPush(
+  place: RegistryPlace,
+  flags: RegistryFlags,
+  terminal: Terminal,
+  { signal, connectionsMax }: { readonly signal: AbortSignal; readonly connectionsMax: number },
+): Promise<PushClient> {
+  const transport = { connectionsMax, headersSecondsMax: limits.trowHeadersSecondsMax }
+  return new PushClient(await connectionTo(place, flags, terminal, { signal, transport }))
 }
 
 interface ConnectionOptions {

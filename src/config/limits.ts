@@ -10,12 +10,14 @@ import { commandsLimits } from './limits/commands.ts'
 import { configurationLimits } from './limits/configuration.ts'
 import { contentLimits } from './limits/content.ts'
 import { httpLimits } from './limits/http.ts'
+import { movingLimits } from './limits/moving.ts'
 import { pullThroughLimits } from './limits/pull-through.ts'
 import { upstreamLimits } from './limits/upstream.ts'
 
 export const limits = {
   ...contentLimits,
   ...collectionLimits,
+  ...movingLimits,
   ...pullThroughLimits,
   ...upstreamLimits,
   ...httpLimits,

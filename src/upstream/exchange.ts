@@ -10,11 +10,12 @@ import { UpstreamError } from '../oci/upstream-error.ts'
 import { networkError } from './network-error.ts'
 
 export interface UpstreamRequest {
-  readonly method: 'GET' | 'HEAD' | 'POST' | 'DELETE'
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE'
   readonly url: URL
   /** By lower-case name. */
   readonly headers: Readonly<Record<string, string>>
-  readonly body?: string | Uint8Array
+  /** Bytes that are not at hand are opened anew each time they are sent. */
+  readonly body?: string | Uint8Array | (() => AsyncIterable<Uint8Array>)
   /** The token scope this request needs (`repository:library/nginx:pull`), where tokens are used. */
   readonly scope?: string
   readonly signal: AbortSignal

@@ -42,13 +42,14 @@ export interface RegistrySessionOptions {
 }
 
 export interface SessionRequest {
-  readonly method?: 'GET' | 'HEAD' | 'POST' | 'DELETE'
+  readonly method?: UpstreamRequest['method']
   /** On the registry, with its query. */
   readonly path: string
   readonly scope: string
   readonly accept?: string
   /** Others, by lower-case name. */
   readonly headers?: Readonly<Record<string, string>>
+  readonly body?: UpstreamRequest['body']
   readonly signal: AbortSignal
 }
 
@@ -119,13 +120,13 @@ export class RegistrySession {
   }
 
   async #complete(request: SessionRequest): Promise<UpstreamRequest> {
-    const { method = 'GET', path, scope, accept, signal } = request
+    const { method = 'GET', path, scope, accept, body, signal } = request
     const { namespace, headers: common } = this.#options
     const url = new URL(path, await this.#layers.endpoint.getOrigin(signal))
     // As containerd has it (specification, "Registry Proxying"); pages that follow may have it already.
     if (namespace !== undefined) url.searchParams.set('ns', namespace)
     const headers = { ...common, ...(accept !== undefined && { accept }), ...request.headers }
-    return { method, url, headers, scope, signal }
+    return { method, url, headers, scope, signal, ...(body !== undefined && { body }) }
   }
 }
 

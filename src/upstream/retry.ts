@@ -37,7 +37,7 @@ export interface RetryOptions {
 
 export function retrying(send: Send, { policy, timer, random }: RetryOptions): Send {
   return async (request) => {
-    if (request.method === 'POST' || request.method === 'DELETE') return await send(request)
+    if (request.method !== 'GET' && request.method !== 'HEAD') return await send(request)
     for (let attempt = 1; ; attempt++) {
       const result = await send(request).catch((error: unknown) => failureWorthRepeating(error))
       if (attempt >= policy.attempts) return valueOf(result)

@@ -4,6 +4,7 @@
  * one is to be used. It knows nothing of registries, sends what it is given, and decodes nothing.
  */
 import type { LookupFunction } from 'node:net'
+import { Readable } from 'node:stream'
 import { version } from '../config/version.ts'
 import type { Dispatchers } from './dispatchers.ts'
 import type { Send, UpstreamRequest, UpstreamResponse } from './exchange.ts'
@@ -58,7 +59,7 @@ export class Transport implements Sender {
         path: url.pathname + url.search,
         method,
         headers: { 'user-agent': `trow/${version}`, 'accept-encoding': 'identity', ...headers },
-        body: body ?? null,
+        body: typeof body === 'function' ? Readable.from(body()) : (body ?? null),
         signal,
       })
       // A body that is let go of half-way reports that as an error, to nobody.

@@ -176,7 +176,7 @@ describe('a data directory of another version', () => {
     await writeFile(join(temporary.path, 'trow.db'), 'old')
     assert.match(
       await refusal(temporary.path),
-      /Trow 0\.10 or older .*trow\.db.*nothing was changed/,
+      /Trow 0\.10 or older .*trow\.db.*nothing was changed.*trow import \S+ --data-dir /,
     )
     assert.deepEqual(await readdir(temporary.path), ['trow.db'])
   })

@@ -141,9 +141,9 @@ async function makeDirectories(layout: DataLayout): Promise<void> {
 async function refuseForeignData(root: string): Promise<void> {
   if (await isAbsent(resolve(root, 'trow.db'))) return
   throw new StartError(
-    `data directory ${root} was written by Trow 0.10 or older (it holds trow.db), which this ` +
-      'version cannot read yet; nothing was changed: start with --data-dir on an empty directory ' +
-      'and push the images again, or keep running the older version on this one',
+    `data directory ${root} was written by Trow 0.10 or older (it holds trow.db); nothing was ` +
+      'changed: copy its images into a new directory and start with that one: ' +
+      `trow import ${root} --data-dir NEW_DIRECTORY`,
   )
 }
 

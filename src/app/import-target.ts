@@ -1,0 +1,59 @@
+/** The data directory of a Trow that does not run, opened to be written to by `trow import`. */
+import { readdir } from 'node:fs/promises'
+import type { Config } from '../config/config.ts'
+import { limits } from '../config/limits.ts'
+import { StartError } from '../lib/start-error.ts'
+import { DataDirectoryDestination } from '../moving/data-directory-destination.ts'
+import { Manifests } from '../registry/manifests.ts'
+import { Mounts } from '../registry/mounts.ts'
+import { Uploads } from '../registry/uploads.ts'
+import { nobodys, quiet } from './offline.ts'
+import { openStores } from './stores.ts'
+
+/**
+ * It is made where there is none; a directory with other things in it is not taken for one.
+ * @throws StartError, also when a process uses it.
+ */
+export async function openImportTarget(
+  config: Config,
+  signal: AbortSignal,
+): Promise<DataDirectoryDestination> {
+  await refuseOtherDirectory(config.dataDir)
+  await using resources = new AsyncDisposableStack()
+  const { stores } = await openStores(config, resources)
+  const uploads = new Uploads(stores, { digestersMax: limits.uploadDigestersMax })
+  await uploads.removeLeftovers()
+  const manifests = new Manifests(
+    { ...stores, uses: nobodys },
+    {
+      referencesMax: limits.manifestReferencesMax,
+      cacheEntriesMax: limits.manifestCacheEntriesMax,
+      cacheBytesMax: limits.manifestCacheBytesMax,
+      tagPolicy: config.tagPolicy,
+    },
+  )
+  return new DataDirectoryDestination({
+    ...stores,
+    uploads,
+    mounts: new Mounts(stores, { candidatesMax: limits.mountCandidatesMax }),
+    manifests,
+    context: {
+      id: 'import',
+      log: quiet,
+      signal,
+      via: [],
+      principal: { name: 'import', may: () => true },
+    },
+    resources: resources.move(),
+  })
+}
+
+async function refuseOtherDirectory(path: string): Promise<void> {
+  const names = await readdir(path).catch((): string[] => [])
+  const isOther = names.some((name) => name !== 'lost+found') && !names.includes('format.json')
+  if (isOther && !names.includes('trow.db')) {
+    throw new StartError(
+      `${path} is neither empty nor a data directory of Trow: it has no format.json`,
+    )
+  }
+}
