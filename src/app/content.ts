@@ -7,8 +7,8 @@ import { Manifests } from '../registry/manifests.ts'
 import type { Foundation } from './foundation.ts'
 
 export function makeContent(
-  { config, stores, onReload }: Foundation,
-  uses: CacheUses,
+  { config, stores, onReload }: Pick<Foundation, 'config' | 'stores' | 'onReload'>,
+  uses: Pick<CacheUses, 'touch' | 'untouch'>,
   links: LinkKeeper,
 ): { manifests: Manifests; images: Images } {
   const { tagPolicy } = config

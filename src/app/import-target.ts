@@ -4,9 +4,10 @@ import type { Config } from '../config/config.ts'
 import { limits } from '../config/limits.ts'
 import { StartError } from '../lib/start-error.ts'
 import { DataDirectoryDestination } from '../moving/data-directory-destination.ts'
-import { Manifests } from '../registry/manifests.ts'
 import { Mounts } from '../registry/mounts.ts'
 import { Uploads } from '../registry/uploads.ts'
+import { makeContent } from './content.ts'
+import { keepLinks } from './links.ts'
 import { nobodys, quiet } from './offline.ts'
 import { openStores } from './stores.ts'
 
@@ -23,15 +24,8 @@ export async function openImportTarget(
   const { stores } = await openStores(config, resources)
   const uploads = new Uploads(stores, { digestersMax: limits.uploadDigestersMax })
   await uploads.removeLeftovers()
-  const manifests = new Manifests(
-    { ...stores, uses: nobodys },
-    {
-      referencesMax: limits.manifestReferencesMax,
-      cacheEntriesMax: limits.manifestCacheEntriesMax,
-      cacheBytesMax: limits.manifestCacheBytesMax,
-      tagPolicy: config.tagPolicy,
-    },
-  )
+  const links = keepLinks({ stores, log: quiet, resources })
+  const { manifests } = makeContent({ config, stores, onReload: [] }, nobodys, links)
   return new DataDirectoryDestination({
     ...stores,
     uploads,
