@@ -14,6 +14,7 @@ import {
   type MetadataCheck as Check,
   other,
   repository,
+  stable,
   unknown,
 } from './metadata-entries.ts'
 
@@ -47,6 +48,7 @@ export function metadataCollection(check: Check): void {
   promises(check)
   unlinking(check)
   nobodys(check)
+  images(check)
 }
 
 function unneededBlobs(check: Check): void {
@@ -211,5 +213,110 @@ function nobodys(check: Check): void {
     const known = await m.knownContent([digest('x'), digest('y'), digest('z')])
     assert.deepEqual([...known].toSorted(), sorted(['x', 'y']))
     assert.deepEqual(await m.knownContent([]), new Set())
+  })
+}
+
+function images(check: Check): void {
+  check('finds manifests that nothing holds, old enough by every measure', async (m, clock) => {
+    const put = (text: string, fields = {}, tags = [latest]) =>
+      m.putManifest(repository, manifest(text, { blobs: [], ...fields }), tags)
+    await put('child', {}, [])
+    await put('index', { manifests: [digest('child')] })
+    await put('signature', { subject: digest('index') }, [])
+    await put('dangling', { subject: digest('nothing') }, [])
+    await put('pulled', {}, [])
+    await m.putManifest(cached, manifest('cached', { blobs: [] }), [], { sparse: true })
+    clock.advance(minute)
+    const usedAt = clock.now()
+    await m.touchManifests([{ repository, digest: digest('pulled'), usedAt }])
+    const untagged = async (before: number): Promise<Digest[]> => {
+      const found = await scanAll((scan) => m.scanUntagged(before, scan))
+      return found.map((entry) => entry.digest).toSorted()
+    }
+    assert.deepEqual(await untagged(usedAt), [digest('dangling')])
+    assert.deepEqual(await untagged(usedAt + 1), sorted(['dangling', 'pulled']))
+    // What lets go of a manifest makes it young again.
+    await put('new', {}, [latest])
+    assert.deepEqual(await untagged(usedAt), [digest('dangling')])
+    assert.deepEqual(await untagged(usedAt + 1), sorted(['dangling', 'pulled', 'index']))
+  })
+
+  check('deletes an image with what is only there because of it', async (m) => {
+    for (const text of ['child', 'shared']) {
+      await m.putManifest(repository, manifest(text, { blobs: [] }), [])
+    }
+    const manifests = [digest('child'), digest('shared')]
+    await m.putManifest(repository, manifest('index', { blobs: [], manifests }), [latest])
+    const shared = manifest('other index', { blobs: [], manifests: [digest('shared')] })
+    await m.putManifest(repository, shared, [stable])
+    const signature = manifest('signature', { blobs: [], subject: digest('index') })
+    await m.putManifest(repository, signature, [])
+    const image = { repository, digest: digest('index'), tags: [latest] }
+    for (const dryRun of [true, false]) {
+      const result = await m.deleteImage({ ...image, dryRun })
+      assert.ok(result.outcome === 'deleted')
+      assert.deepEqual(result.tags, [latest])
+      assert.equal(result.manifests[0], digest('index'))
+      assert.deepEqual([...result.manifests].toSorted(), sorted(['index', 'child', 'signature']))
+    }
+    assert.deepEqual(await m.deleteImage(image), { outcome: 'unknown' })
+    assert.ok(await m.findManifest(repository, digest('shared')))
+    const whole = { repository, digest: digest('shared'), tags: [], whole: true }
+    assert.deepEqual(await m.deleteImage(whole), { outcome: 'needed', digest: digest('shared') })
+    assert.deepEqual(await m.listTagsOf(repository, digest('other index')), [stable])
+  })
+
+  check('deletes nothing of an image a part of which was asked for', async (m, clock) => {
+    await m.putManifest(repository, manifest('child', { blobs: [] }), [])
+    const index = manifest('index', { blobs: [], manifests: [digest('child')] })
+    await m.putManifest(repository, index, [latest])
+    clock.advance(minute)
+    const askedBefore = clock.now()
+    const image = { repository, digest: digest('index'), tags: [latest], askedBefore }
+    const isAsked = (asked: Digest): boolean => asked === digest('child')
+    const refused = { outcome: 'asked', digest: digest('child') }
+    assert.deepEqual(await m.deleteImage({ ...image, isAsked }), refused)
+    const usedAt = clock.now()
+    await m.touchManifests([{ repository, digest: digest('child'), usedAt }])
+    assert.deepEqual(await m.deleteImage(image), refused)
+    assert.equal((await m.findManifest(repository, latest))?.digest, digest('index'))
+    assert.deepEqual(await m.listTagUses(repository, { limit: 10 }), [
+      { tag: latest, digest: digest('index'), pushedAt: usedAt - minute },
+    ])
+  })
+
+  check('keeps a fixed tag where it is', async (m) => {
+    const put = (text: string) =>
+      m.putManifest(repository, manifest(text, { blobs: [] }), [stable, latest], {
+        sparse: false,
+        isFixed: (tag) => tag === latest,
+      })
+    assert.deepEqual(await put('one'), { missing: [] })
+    assert.deepEqual(await put('one'), { missing: [] })
+    assert.deepEqual(await put('two'), { missing: [], fixed: latest })
+    assert.equal((await m.findManifest(repository, stable))?.digest, digest('one'))
+    const isFixed = (): boolean => true
+    const refused = await m.deleteManifest(repository, digest('one'), isFixed)
+    assert.deepEqual(refused, { outcome: 'fixed', tag: latest })
+  })
+
+  check('deletes a repository part by part, its name last', async (m) => {
+    assert.equal(await m.countRepository(repository), undefined)
+    for (const text of ['a', 'b', 'c']) await m.putBlob(repository, blob(text))
+    await m.putBlob(other, blob('a'))
+    const image = manifest('m', { blobs: [digest('a')] })
+    await m.putManifest(repository, image, [latest, stable])
+    assert.deepEqual(await m.countRepository(repository), { tags: 2, manifests: 1, blobs: 3 })
+    const size = (text: string): number => blob(text).size
+    const bytes = image.size + size('a') + size('b') + size('c')
+    assert.equal(await m.measureContent(), bytes)
+    let parts = 0
+    for (let isGone = false; !isGone; parts += 1) {
+      ;({ isGone } = await m.deleteRepositoryPart(repository, 2))
+    }
+    assert.equal(parts, 4)
+    assert.equal(await m.hasRepository(repository), false)
+    assert.deepEqual(await m.findBlob(other, digest('a')), blob('a'))
+    assert.equal(await m.measureContent(), bytes)
   })
 }

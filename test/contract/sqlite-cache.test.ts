@@ -1,5 +1,5 @@
-// What is SQLite's own about cached content: how it finds what to evict, and how a database of an
-// earlier version learns when its content was used.
+// What is SQLite's own about cached content and collection: how it finds what to evict, and how a
+// database of an earlier version learns when its content was used.
 
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
@@ -8,6 +8,7 @@ import { describe, test } from 'node:test'
 import { Kysely, SqliteDialect } from 'kysely'
 import * as content from '../../src/metadata/migrations/0001-content.ts'
 import * as cacheUse from '../../src/metadata/migrations/0002-cache-use.ts'
+import * as collection from '../../src/metadata/migrations/0003-collection.ts'
 import { evictableIn, type Position } from '../../src/metadata/queries/cache.ts'
 import { openSqlite } from '../../src/metadata/sqlite.ts'
 import { digestOf } from '../../src/oci/digest.ts'
@@ -70,6 +71,29 @@ test('a database from before eviction takes what came first to be used first', a
       .map((row) => Object.values(row))
   assert.deepEqual(used('manifests'), [[2, 'm', 20]])
   assert.deepEqual(used('repository_blobs'), [[2, 'loose', 70]])
+  database.close()
+})
+
+test('a database from before collection takes all that is there to be asked for just now', async () => {
+  await using directory = await temporaryDirectory()
+  const database = new DatabaseSync(join(directory.path, 'metadata.db'))
+  const db = new Kysely<unknown>({ dialect: new SqliteDialect({ database: dialectOf(database) }) })
+  await content.up(db)
+  await cacheUse.up(db)
+  database.exec(`
+    insert into repositories values (1, 'pushed', 1);
+    insert into blobs values ('m', 1, 1), ('layer', 1, 1);
+    insert into manifests (repository_id, digest, media_type, size, created_at) values (1, 'm', 't', 1, 10);
+    insert into repository_blobs (repository_id, digest, created_at) values (1, 'layer', 60);
+  `)
+  const before = Date.now()
+  await collection.up(db)
+  const asked = database.prepare('select asked_at as at from repository_blobs').get()
+  const pulled = database.prepare('select pulled_at as at, released_at from manifests').get()
+  for (const at of [asked?.['at'], pulled?.['at']]) {
+    assert.ok(Number(at) >= before && Number(at) <= Date.now())
+  }
+  assert.equal(pulled?.['released_at'], null)
   database.close()
 })
 
