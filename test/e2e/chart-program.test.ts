@@ -136,12 +136,28 @@ test('the webhook starts with a certificate from a Secret', async (t) => {
 })
 
 describe('nodes', () => {
-  const directories = {
-    containerd: '/host/etc/containerd/certs.d/_default/hosts.toml',
-    crio: '/host/etc/containers/registries.conf.d/trow.conf',
-    k3s: '/host/etc/rancher/k3s/registries.yaml',
-  } as const
-  for (const [runtime, file] of Object.entries(directories)) {
+  const runtimes = [
+    {
+      runtime: 'containerd',
+      file: '/host/etc/containerd/certs.d/_default/hosts.toml',
+      address: 'fd00::1',
+      mirror: '[fd00::1]:30500',
+    },
+    {
+      // Its files hold no IPv6 address.
+      runtime: 'crio',
+      file: '/host/etc/containers/registries.conf.d/trow.conf',
+      address: '10.0.0.1',
+      mirror: '10.0.0.1:30500',
+    },
+    {
+      runtime: 'k3s',
+      file: '/host/etc/rancher/k3s/registries.yaml',
+      address: 'fd00::1',
+      mirror: '[fd00::1]:30500',
+    },
+  ]
+  for (const { runtime, file, address, mirror } of runtimes) {
     test(`with ${runtime} are configured, and are as before when the pod is stopped`, async (t) => {
       await using directory = await temporaryDirectory()
       const args = await makePod(t, {
@@ -153,12 +169,15 @@ describe('nodes', () => {
       const host = join(directory.path, 'host')
       await mkdir(dirname(dirname(join(directory.path, file))), { recursive: true })
       const before = await readdir(host, { recursive: true })
-      const running = startTrow(args, { environment: { HOST_IP: 'fd00::1' } })
-      const written = await until('the file is written', async () =>
-        readFile(join(directory.path, file), 'utf8').catch(() => undefined),
-      )
-      assert.match(written, /\[fd00::1\]:30500/)
-      running.signal('SIGTERM')
+      const running = startTrow(args, { environment: { HOST_IP: address } })
+      try {
+        const written = await until('the file is written', async () =>
+          readFile(join(directory.path, file), 'utf8').catch(() => undefined),
+        )
+        assert.ok(written.includes(mirror), written)
+      } finally {
+        running.signal('SIGTERM')
+      }
       const { code, stderr } = await running.result
       assert.equal(code, 0, stderr)
       assert.deepEqual(await readdir(host, { recursive: true }), before)
