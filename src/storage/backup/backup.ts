@@ -3,8 +3,8 @@
  * that it knows, each blob's digest verified. Content that was deleted since the snapshot was taken is
  * not needed by a later one, so a new one is taken; the last one is the backup.
  */
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { randomBytes } from 'node:crypto'
+import { readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Digest } from '../../oci/digest.ts'
 import type { OperationMonitor } from '../../registry/operation.ts'
@@ -54,15 +54,16 @@ export class Backup {
   }
 
   async run(): Promise<BackupReport> {
-    const directory = await mkdtemp(join(tmpdir(), 'trow-backup-'))
+    const { uploads } = this.#parts.layout
+    // There is room for it where the database is; what a crash leaves goes at Trow's next start.
+    const snapshot = join(uploads, `write-${randomBytes(12).toString('hex')}`)
     try {
       await this.#putFiles()
-      const snapshot = join(directory, 'snapshot.db')
       await this.#copyUntilComplete(snapshot)
       await this.#parts.target.finish(snapshot, (digest) => this.#needed.has(digest))
       return this.#counts
     } finally {
-      await rm(directory, { recursive: true, force: true })
+      await rm(snapshot, { force: true })
     }
   }
 
