@@ -23,6 +23,7 @@ import type {
   RepositoryManifest,
   Scan,
   Scanned,
+  ScannedTable,
   TagUse,
 } from '../registry/ports/collection-metadata.ts'
 import type { RepositoryTag } from '../registry/ports/integrity-metadata.ts'
@@ -304,6 +305,10 @@ export class SqlMetadataStore implements MetadataStore {
 
   measureContent(): Promise<number> {
     return collection.measureContent(this.#databases.reads)
+  }
+
+  countRows(table: ScannedTable): Promise<number> {
+    return collection.countRows(this.#databases.reads, table)
   }
 
   knownContent(digests: readonly Digest[]): Promise<Set<Digest>> {

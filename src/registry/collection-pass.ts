@@ -9,7 +9,13 @@ import { isProxiedName } from '../oci/proxied-name.ts'
 import type { RepositoryName } from '../oci/repository-name.ts'
 import type { CollectorBounds, CollectorParts, CollectorSettings } from './collector.ts'
 import type { OperationMonitor } from './operation.ts'
-import type { ImageDeletion, Scan, Scanned, TagUse } from './ports/collection-metadata.ts'
+import type {
+  ImageDeletion,
+  Scan,
+  Scanned,
+  ScannedTable,
+  TagUse,
+} from './ports/collection-metadata.ts'
 import type { BlobRecord } from './ports/records.ts'
 import { attachedTags, expiredTags } from './retention.ts'
 
@@ -223,11 +229,12 @@ export class CollectionPass {
 
   /** Goes through a table part by part. What is found is dealt with a bounded number at a time. */
   async #scan<T>(
-    step: string,
+    step: ScannedTable,
     look: (scan: Scan) => Promise<Scanned<T>>,
     act: (found: readonly T[]) => Promise<void>,
   ): Promise<void> {
     const { rowsPerStep, perWriteMax } = this.#bounds
+    const total = await this.#step(() => this.#parts.metadata.countRows(step))
     let done = 0
     let after: string | undefined
     do {
@@ -236,8 +243,9 @@ export class CollectionPass {
       for (let start = 0; start < found.length; start += perWriteMax) {
         await this.#step(() => act(found.slice(start, start + perWriteMax)))
       }
-      done += next === undefined ? 0 : rowsPerStep
-      this.#options.monitor.progress({ step, done })
+      // Rows may come and go meanwhile.
+      done = next === undefined ? total : Math.min(done + rowsPerStep, total)
+      this.#options.monitor.progress({ step, done, total })
       after = next
     } while (after !== undefined)
   }

@@ -307,6 +307,9 @@ function images(check: Check): void {
     const image = manifest('m', { blobs: [digest('a')] })
     await m.putManifest(repository, image, [latest, stable])
     assert.deepEqual(await m.countRepository(repository), { tags: 2, manifests: 1, blobs: 3 })
+    assert.equal(await m.countRows('blobs of repositories'), 4)
+    assert.equal(await m.countRows('blobs'), 4)
+    assert.equal(await m.countRows('manifests'), 1)
     const size = (text: string): number => blob(text).size
     const bytes = image.size + size('a') + size('b') + size('c')
     assert.equal(await m.measureContent(), bytes)

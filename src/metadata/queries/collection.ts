@@ -12,6 +12,7 @@ import type {
   RepositoryManifest,
   Scan,
   Scanned,
+  ScannedTable,
   TagUse,
 } from '../../registry/ports/collection-metadata.ts'
 import type { PageRequest } from '../../registry/ports/metadata-store.ts'
@@ -256,4 +257,18 @@ export async function measureContent(db: Executor): Promise<number> {
     after = row.last
     await nextTurn()
   }
+}
+
+const tables = {
+  'blobs of repositories': 'repository_blobs',
+  manifests: 'manifests',
+  blobs: 'blobs',
+} as const satisfies Record<ScannedTable, keyof Schema>
+
+export async function countRows(db: Executor, table: ScannedTable): Promise<number> {
+  const row = await db
+    .selectFrom(tables[table])
+    .select((select) => select.fn.countAll<number>().as('count'))
+    .executeTakeFirstOrThrow()
+  return row.count
 }

@@ -20,6 +20,9 @@ export interface Scanned<T> {
   readonly next?: string
 }
 
+/** What is gone through: `blobs of repositories` counts a blob once for each repository. */
+export type ScannedTable = 'blobs of repositories' | 'manifests' | 'blobs'
+
 /** A blob of a repository. */
 export interface RepositoryBlob extends BlobRecord {
   readonly repository: RepositoryName
@@ -122,6 +125,8 @@ export interface CollectionMetadata {
   scanNobodys(scan: Scan): Promise<Scanned<BlobRecord>>
   /** Bytes of all content and of what is staged; as exact as `measureCache`. */
   measureContent(): Promise<number>
+  /** How many rows there are to look at. */
+  countRows(table: ScannedTable): Promise<number>
   /** Which of these are known as content, whoever has them. */
   knownContent(digests: readonly Digest[]): Promise<Set<Digest>>
 }
