@@ -3,21 +3,19 @@
  * the data directory of one that does not run. The source is only read.
  */
 import { Command } from 'commander'
-import { loadConfig } from '../config/load.ts'
-import type { FlagValues } from '../config/sources.ts'
 import { StartError } from '../lib/start-error.ts'
-import { type ContentDestination, MoveError } from '../moving/content-source.ts'
+import { MoveError } from '../moving/content-source.ts'
 import { openSource } from '../moving/detect-source.ts'
-import { RegistryDestination } from '../moving/registry-destination.ts'
 import { OciError } from '../oci/errors.ts'
 import { parseRepositoryName, type RepositoryName } from '../oci/repository-name.ts'
 import { addFormatOptions } from './format-options.ts'
 import type { Host } from './host.ts'
 import { interruption } from './interruption.ts'
-import { connectionsFor, jobsOption, type MoveFlags, moveImages } from './move-images.ts'
+import { jobsOption, type MoveFlags, moveImages } from './move-images.ts'
+import { openTarget } from './move-target.ts'
 import { explainFailure } from './registry-failure.ts'
-import { addRegistryOptions, openPush, type RegistryFlags } from './registry-options.ts'
-import { parseTrowPlace, trowPlaceDefault } from './registry-place.ts'
+import { addRegistryOptions, type RegistryFlags } from './registry-options.ts'
+import { trowPlaceDefault } from './registry-place.ts'
 import { collected } from './repeated-flag.ts'
 import { processTerminal, type Terminal } from './terminal.ts'
 import { usageError } from './usage-error.ts'
@@ -61,7 +59,9 @@ async function importFrom(
   const repository = parseRepository(flags.repository)
   const signal = interruption(host, 'interrupted; the same command goes on where it was')
   await using source = await openSource(path, repository, signal)
-  await using destination = await openDestination(flags, host, terminal, signal)
+  const { registry, dataDir, configFile } = flags
+  const target = { registry, registryFlags: flags, dataDir, configFile, jobs: flags.jobs }
+  await using destination = await openTarget(target, host, terminal, signal)
   await moveImages({ source, destination, terminal, signal, word: 'imported' }, flags)
 }
 
@@ -72,29 +72,4 @@ function parseRepository(text: string | undefined): RepositoryName | undefined {
     if (!(error instanceof OciError)) throw error
     throw usageError(`--repository: ${error.message}`, error)
   }
-}
-
-async function openDestination(
-  flags: ImportFlags,
-  host: CommandHost,
-  terminal: Terminal,
-  signal: AbortSignal,
-): Promise<ContentDestination> {
-  const { registry, dataDir, configFile } = flags
-  if (dataDir === undefined) {
-    if (configFile !== undefined) {
-      throw usageError('--config-file goes with --data-dir: a running Trow has its own')
-    }
-    const place = parseTrowPlace(registry ?? trowPlaceDefault)
-    const options = { signal, connectionsMax: connectionsFor(flags) }
-    return new RegistryDestination(await openPush(place, flags, terminal, options))
-  }
-  if (registry !== undefined) throw usageError('name --registry or --data-dir, not both')
-  const given: FlagValues = new Map<string, string | readonly string[]>([
-    ['--data-dir', dataDir],
-    ['--config-file', configFile ?? []],
-  ])
-  const { config } = await loadConfig({ flags: given, environment: host.environment })
-  const { openImportTarget } = await import('../app/import-target.ts')
-  return await openImportTarget(config, signal)
 }

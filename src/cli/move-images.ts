@@ -44,7 +44,7 @@ export function jobsOption(): Option {
 }
 
 /** Requests at a time. */
-export function connectionsFor({ jobs }: MoveFlags): number {
+export function connectionsFor(jobs: number): number {
   return jobs * limits.movedBlobsAtOnce
 }
 

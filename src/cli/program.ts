@@ -9,11 +9,13 @@ import { tlsPairDefault } from '../config/settings.ts'
 import { version } from '../config/version.ts'
 import { backupCommand, restoreCommand } from './backup.ts'
 import { check } from './check.ts'
+import { exportCommand } from './export.ts'
 import { gcCommand } from './gc.ts'
 import type { Host } from './host.ts'
 import { importCommand } from './import.ts'
 import { inspectCommand } from './inspect.ts'
 import { lsCommand } from './ls.ts'
+import { mirrorCommand } from './mirror.ts'
 import { nodeConfigCommand } from './node-config.ts'
 import { policyCommand } from './policy.ts'
 import { rmCommand } from './rm.ts'
@@ -78,6 +80,8 @@ function makeProgram(host: Host, startApp: StartApp): Command {
     backupCommand(host),
     restoreCommand(host),
     importCommand(host),
+    mirrorCommand(host),
+    exportCommand(host),
     webhookCommand(host),
     rmCommand(),
     policyCommand(host),

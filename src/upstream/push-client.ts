@@ -76,7 +76,8 @@ export class PushClient implements AsyncDisposable {
   ): Promise<boolean> {
     const query = from === undefined ? '' : `?mount=${digest}&from=${encodeURIComponent(from)}`
     const path = `/v2/${repository}/blobs/uploads/${query}`
-    const started = await this.#send(repository, { method: 'POST', path, signal })
+    const request = { method: 'POST', path, signal } as const
+    const started = await this.#send(repository, request, from)
     if (started.status === 201) {
       await discard(started)
       return false
@@ -123,8 +124,14 @@ export class PushClient implements AsyncDisposable {
     await discard(response)
   }
 
-  async #send(repository: RepositoryName, request: Request): Promise<UpstreamResponse> {
-    const scope = `repository:${repository}:pull,push`
+  /** @param from what a mount reads, too. */
+  async #send(
+    repository: RepositoryName,
+    request: Request,
+    from?: RepositoryName,
+  ): Promise<UpstreamResponse> {
+    const mounted = from === undefined || from === repository ? '' : ` repository:${from}:pull`
+    const scope = `repository:${repository}:pull,push${mounted}`
     const { response, failure } = await this.#session.send({ ...request, scope })
     if (response.status === 401) throw await failure()
     return response

@@ -9,6 +9,7 @@ import { after, before, describe, test } from 'node:test'
 import { promisify } from 'node:util'
 import { clients, runClient } from '../support/clients.ts'
 import { type ImageLayout, realImageLayout } from '../support/real-image.ts'
+import { sha256Digest } from '../support/image-fixture.ts'
 import { runTrow } from '../support/run-command.ts'
 import { type Registry, startRegistry } from '../support/start-registry.ts'
 import { temporaryDirectory, type TemporaryDirectory } from '../support/temporary-directory.ts'
@@ -115,5 +116,19 @@ describe('trow import', { skip: findTool('skopeo') === undefined && 'no skopeo' 
     await importAll(root)
     assert.equal(await pull('base', '2'), layout.digest)
     assert.equal(await pull('team/one/web', 'v3'), layout.digest)
+  })
+
+  test('reads back what trow export wrote, and so does skopeo', async () => {
+    const directory = await mkdtemp(join(temporary.path, 'client-'))
+    const target = { registry: registry.host, directory, repository: 'exported', tag: '1' }
+    await clients.skopeo.push(layout, target)
+    const archive = join(temporary.path, 'exported.tar')
+    const image = `${registry.host}/exported:1`
+    const written = await runTrow(['export', image, archive])
+    assert.equal(written.code, 0, written.stdout + written.stderr)
+    const copied = `oci:${join(temporary.path, 'copied')}:1`
+    await skopeoCopy(`oci-archive:${archive}:1`, copied, '--all')
+    const raw = await execute(getTool('skopeo'), ['inspect', '--raw', copied])
+    assert.equal(sha256Digest(Buffer.from(raw.stdout)), layout.digest)
   })
 })

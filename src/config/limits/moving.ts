@@ -16,6 +16,8 @@ export const movingLimits = {
   movedManifestsRememberedMax: 2_000,
   /** Indexes in indexes, and referrers of referrers. */
   movedDepthMax: 8,
+  /** How often a transfer is taken up again that brought nothing since it last was. */
+  movedFruitlessTriesMax: 3,
   /** `index.json` and `manifest.json`: some 300 bytes an image, of a layout with 50,000. */
   layoutIndexBytesMax: 16 * MiB,
   /** Directories in directories: a name has at most 255 characters, few have more than 5 segments. */

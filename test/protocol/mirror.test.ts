@@ -1,0 +1,113 @@
+/**
+ * `trow mirror` and `trow export` as processes, from one Trow into another and into layouts: which
+ * images come along, that nothing is sent twice, and that `trow import` reads what was exported.
+ */
+import assert from 'node:assert/strict'
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { imageFixture } from '../support/image-fixture.ts'
+import { type CommandResult, runTrow } from '../support/run-command.ts'
+import { type Registry, startRegistry } from '../support/start-registry.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
+
+const index = imageFixture({ platforms: ['linux/amd64', 'linux/arm64/v8'], seed: 2 })
+const other = imageFixture({ seed: 3 })
+const signature = imageFixture({ seed: 4, subject: index.root })
+const source = { name: 'alice', password: 'secret' }
+const target = { name: 'bob', password: 'other' }
+const login = ['-u', source.name, '-p', source.password]
+
+let from: Registry
+let to: Registry
+
+before(async () => {
+  ;[from, to] = await Promise.all([
+    startRegistry({ user: source }),
+    startRegistry({ user: target }),
+  ])
+  await from.push('team/index', 'v1', index)
+  await from.push('team/index', 'old', other)
+  await from.push('other', 'v1', other)
+  for (const blob of signature.blobs) await from.pushBlob('team/index', blob)
+  for (const manifest of signature.manifests) {
+    await from.pushManifest('team/index', manifest.digest, manifest)
+  }
+})
+after(async () => {
+  await from[Symbol.asyncDispose]()
+  await to[Symbol.asyncDispose]()
+})
+
+function mirror(...args: string[]): Promise<CommandResult> {
+  const toFlags = ['--to', to.url, '--to-user', target.name, '--to-password', target.password]
+  return runTrow(['mirror', from.url, ...login, ...toFlags, ...args])
+}
+
+async function digestAt(registry: Registry, repository: string, reference: string) {
+  const reply = await registry.request('HEAD', `/v2/${repository}/manifests/${reference}`)
+  return reply.status === 200 ? reply.headers['docker-content-digest'] : reply.status
+}
+
+describe('trow mirror', () => {
+  test('copies what fits its patterns, with platforms and referrers, once', async () => {
+    const dry = await mirror('--repository', 'team/*', '--tag', 'v*', '--dry-run')
+    assert.equal(dry.code, 0, dry.stderr)
+    assert.match(dry.stdout, /copied +team\/index:v1 .*\n1 image: 1 would be copied/)
+    assert.equal(await digestAt(to, 'team/index', 'v1'), 404)
+
+    const first = await mirror('--repository', 'team/*', '--tag', 'v*')
+    assert.equal(first.code, 0, first.stderr)
+    assert.equal(await digestAt(to, 'team/index', 'v1'), index.root.digest)
+    assert.equal(await digestAt(to, 'team/index', signature.root.digest), signature.root.digest)
+    assert.equal(await digestAt(to, 'team/index', 'old'), 404)
+    assert.equal(await digestAt(to, 'other', 'v1'), 404)
+    for (const { digest } of index.manifests) {
+      assert.equal(await digestAt(to, 'team/index', digest), digest)
+    }
+
+    const again = await mirror('--repository', 'team/*', '--tag', 'v*')
+    assert.match(again.stdout, /0 copied, 1 already there; 0 B moved\n$/)
+    const all = await mirror()
+    assert.match(all.stdout, /3 images: 2 copied, 1 already there/)
+    assert.equal(await digestAt(to, 'other', 'v1'), other.root.digest)
+  })
+
+  test('says what is wrong with the login of either side', async () => {
+    const here = await runTrow(['mirror', from.url, '--to', to.url])
+    assert.equal(here.code, 1)
+    assert.match(here.stderr, /log in with -u USER/)
+    const there = await runTrow(['mirror', from.url, ...login, '--to', to.url])
+    assert.equal(there.code, 1)
+    assert.match(there.stdout, /failed .*team\/index:v1/)
+  })
+})
+
+describe('trow export', () => {
+  for (const name of ['layout', 'layout.tar']) {
+    test(`to ${name} is what trow import takes`, async () => {
+      await using temporary = await temporaryDirectory()
+      const path = join(temporary.path, name)
+      const references = [`${from.host}/team/index:v1`, `${from.host}/other:v1`]
+      const args = ['export', ...references, path, '--referrers', ...login]
+      const exported = await runTrow(args)
+      assert.equal(exported.code, 0, exported.stdout + exported.stderr)
+      assert.deepEqual(await readdir(temporary.path), [name])
+      const data = join(temporary.path, 'data')
+      const imported = await runTrow(['import', path, '--data-dir', data])
+      assert.equal(imported.code, 0, imported.stdout + imported.stderr)
+      await using registry = await startRegistry({ dataDirectory: data })
+      assert.equal(await digestAt(registry, 'team/index', 'v1'), index.root.digest)
+      assert.equal(await digestAt(registry, 'other', 'v1'), other.root.digest)
+      if (name === 'layout.tar') return
+      const again = await runTrow(args)
+      assert.match(again.stdout, /0 exported, 2 already there; 0 B moved/)
+      const document = JSON.parse(await readFile(join(path, 'index.json'), 'utf8')) as {
+        manifests: { digest: string }[]
+      }
+      const digests = document.manifests.map(({ digest }) => digest)
+      const expected = [index.root.digest, other.root.digest, signature.root.digest]
+      assert.deepEqual(digests.toSorted(), expected.toSorted())
+    })
+  }
+})
