@@ -1,6 +1,8 @@
 // Helm as people run it, on the project's chart: with a home of its own, and values by standard input.
 
 import { spawn } from 'node:child_process'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { getTool } from './tools.ts'
 
@@ -25,6 +27,9 @@ interface ToolOptions {
   readonly environment?: NodeJS.ProcessEnv
 }
 
+/** Helm keeps caches there, even of commands that need none. */
+const home = join(tmpdir(), 'trow-test-home')
+
 /** Whatever its exit code is. */
 export async function runTool(
   program: string,
@@ -32,7 +37,7 @@ export async function runTool(
   { input = '', environment = {} }: ToolOptions = {},
 ): Promise<ToolResult> {
   const child = spawn(program, args, {
-    env: { PATH: process.env['PATH'], HOME: '/nonexistent', ...environment },
+    env: { PATH: process.env['PATH'], HOME: home, ...environment },
     stdio: ['pipe', 'pipe', 'pipe'],
   })
   const output = { stdout: [] as Buffer[], stderr: [] as Buffer[] }
