@@ -3,7 +3,7 @@
  * `previous.key` while a new one is taking over. Whoever writes it says which version it has read, so of
  * replicas that start or rotate at the same time one wins, and the others take what it wrote.
  */
-import { X509Certificate } from 'node:crypto'
+import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { type Authority, isDue, isExpired, makeAuthority } from './authority.ts'
 import { type KubernetesApi, KubernetesError } from './kubernetes-api.ts'
 
@@ -119,10 +119,13 @@ function readShared({ data = {} }: Secret, now: number): SharedAuthority | undef
   return { current, ...(previous !== undefined && { previous }) }
 }
 
-/** Anybody who may write the Secret may have written anything. */
+/** Anybody who may write the Secret may have written anything: another key than the certificate's, too. */
 function isUsable(cert: string, key: string, now: number): boolean {
   try {
-    return new X509Certificate(cert).ca && key.includes('PRIVATE KEY') && !isExpired(cert, now)
+    const certificate = new X509Certificate(cert)
+    return (
+      certificate.ca && certificate.checkPrivateKey(createPrivateKey(key)) && !isExpired(cert, now)
+    )
   } catch {
     return false
   }

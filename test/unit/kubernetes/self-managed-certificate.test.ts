@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { X509Certificate } from 'node:crypto'
 import { test } from 'node:test'
 import { AuthoritySecret } from '../../../src/kubernetes/authority-secret.ts'
-import type { Leaf } from '../../../src/kubernetes/authority.ts'
+import { type Leaf, makeAuthority } from '../../../src/kubernetes/authority.ts'
 import { CaBundle } from '../../../src/kubernetes/ca-bundle.ts'
 import { SelfManagedCertificate } from '../../../src/kubernetes/self-managed-certificate.ts'
 import { FakeKubernetes } from '../../support/fake-kubernetes.ts'
@@ -115,3 +115,24 @@ test('content of the Secret that is no authority is replaced, and not served', a
   await replica.certificate.check()
   assert.ok(replica.isBelievedBy(kubernetes.bundle()))
 })
+
+for (const [what, makeKey] of [
+  ['of another authority', async () => (await newAuthority()).key],
+  ['that cannot be read', () => Promise.resolve('-----BEGIN PRIVATE KEY-----\nrubbish\n')],
+] as const) {
+  test(`an authority with a key ${what} is replaced: nobody would believe what it signs`, async () => {
+    const data = {
+      'ca.crt': Buffer.from((await newAuthority()).cert).toString('base64'),
+      'ca.key': Buffer.from(await makeKey()).toString('base64'),
+    }
+    const kubernetes = new FakeKubernetes({ secret: { data } })
+    const replica = new Replica(kubernetes, { now: () => Date.now() })
+    await replica.certificate.check()
+    assert.equal(replica.certificate.problem, undefined)
+    assert.ok(replica.isBelievedBy(kubernetes.bundle()))
+  })
+}
+
+function newAuthority() {
+  return makeAuthority({ now: Date.now(), seconds: 365 * 24 * 3600 })
+}
