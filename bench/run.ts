@@ -19,6 +19,7 @@ import { memory } from './memory.ts'
 import { packageTrow } from './harness/trow.ts'
 import { captureProfiles } from './profiles.ts'
 import { pushes } from './pushes.ts'
+import { scale } from './scale.ts'
 import { warmPull } from './warm-pull.ts'
 
 const benchmarks: readonly Benchmark[] = [
@@ -30,6 +31,7 @@ const benchmarks: readonly Benchmark[] = [
   coldCrowd,
   warmPull,
   deadUpstream,
+  scale,
   gc,
 ]
 
