@@ -155,8 +155,7 @@ export class PullThrough {
     target: UpstreamRepository,
     digest: Digest,
   ): Promise<Pulled & { readonly reader: BlobReader }> {
-    const stored = await this.#findStored(target, digest)
-    const reader = stored && (await this.#parts.blobs.openBlob(digest))
+    const reader = await this.#openStored(target, digest)
     if (reader !== undefined) return { reader: this.#keptWhileRead(reader, digest), status: 'HIT' }
     try {
       const filled = await this.#parts.fills.open(this.#sourceOf(target, digest, via))
@@ -223,6 +222,15 @@ export class PullThrough {
     if (record === undefined) return undefined
     const stored = await this.#parts.blobs.statBlob(digest)
     return stored?.size === record.size ? record : undefined
+  }
+
+  async #openStored(target: UpstreamRepository, digest: Digest): Promise<BlobReader | undefined> {
+    const record = await this.#parts.metadata.findBlob(cachedName(target), digest)
+    if (record === undefined) return undefined
+    const reader = await this.#parts.blobs.openBlob(digest)
+    if (reader?.size === record.size) return reader
+    await reader?.[Symbol.asyncDispose]()
+    return undefined
   }
 
   #isFresh(repository: RepositoryName, reference: Reference): boolean {
