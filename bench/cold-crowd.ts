@@ -69,7 +69,7 @@ async function measureCrowds(bench: Bench): Promise<Outcome> {
         subject(bench, { cache, clients: crowd }, upstream, image),
       ),
     ]
-    const rounds = await interleave(bench.isQuick ? 1 : 3, subjects)
+    const rounds = await interleave(bench.isQuick ? 1 : 2, subjects)
     const seconds = (pulled: Pulled): number => pulled.seconds
     const transfers = (pulled: Pulled): number => pulled.transfers
     const [one, many] = [nameOf('trow', 1), nameOf('trow', crowd)]
