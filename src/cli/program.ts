@@ -44,7 +44,8 @@ export async function runProgram(
   }
 }
 
-function makeProgram(host: Host, startApp: StartApp): Command {
+/** The whole command line, with nothing run. */
+export function makeProgram(host: Host, startApp: StartApp): Command {
   const program = new Command('trow')
     .description('The image registry that lives in your Kubernetes cluster.')
     .usage('[serve] [flags]\n       trow <command> [flags]')
@@ -121,7 +122,7 @@ function refuseWords(program: Command, command: Command): void {
 }
 
 /** `--tls` takes its value only after `=`, so that `trow --tls serve` is no file called serve. */
-function withTlsFiles(args: readonly string[]): string[] {
+export function withTlsFiles(args: readonly string[]): string[] {
   return args.map((arg) => (arg === '--tls' ? `--tls=${tlsPairDefault}` : arg))
 }
 

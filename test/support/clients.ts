@@ -109,7 +109,7 @@ function certificatesDirectory(directory: string): string {
 }
 
 /** The variables by which the clients find their files, and those files. */
-async function isolatedEnvironment(target: Registry): Promise<NodeJS.ProcessEnv> {
+export async function isolatedEnvironment(target: Registry): Promise<NodeJS.ProcessEnv> {
   const { registry, tls, auth, directory, isLoggedIn } = target
   const home = join(directory, 'home')
   const config = join(home, '.config')

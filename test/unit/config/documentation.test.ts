@@ -1,10 +1,8 @@
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { describe, test } from 'node:test'
-import { parseConfigFile } from '../../../src/config/config-file.ts'
 import { schemaKeys } from '../../../src/config/schema-keys.ts'
 import { environmentName, longFlag, type Setting, settings } from '../../../src/config/settings.ts'
-import { validateLayer } from '../../../src/config/validate.ts'
 
 const text = await readFile(new URL('../../../docs/configuration.md', import.meta.url), 'utf8')
 
@@ -61,18 +59,4 @@ describe('the documentation of flags and variables', () => {
   test('has no flag and no variable that does not exist', () => {
     assert.equal(flagRows.length, settings.length)
   })
-})
-
-test('every example of a file is valid', async () => {
-  const guide = await readFile(new URL('../../../docs/admission.md', import.meta.url), 'utf8')
-  const examples = [text, guide]
-    .flatMap((page) => [...page.matchAll(/```yaml\n(.*?)```/gs)])
-    .map(([, yaml]) => yaml ?? '')
-    // What is for Kubernetes is not for Trow.
-    .filter((yaml) => !yaml.startsWith('apiVersion:'))
-  assert.ok(examples.length > 5)
-  for (const example of examples) {
-    const { layer, problems } = parseConfigFile('example', example)
-    assert.deepEqual([...problems, ...validateLayer(layer)], [])
-  }
 })
