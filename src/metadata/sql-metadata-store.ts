@@ -347,6 +347,10 @@ export class SqlMetadataStore implements MetadataStore {
     return integrity.scanManifests(this.#databases.reads, scan)
   }
 
+  scanBlobs(scan: Scan): Promise<Scanned<RepositoryManifest>> {
+    return integrity.scanBlobs(this.#databases.reads, scan)
+  }
+
   scanTags(scan: Scan): Promise<Scanned<RepositoryTag>> {
     return integrity.scanTags(this.#databases.reads, scan)
   }

@@ -4,6 +4,7 @@
  * undone is noted still, and done at the next start. A link is always told as the database has it at
  * that moment, by one writer, so the last that is told of it is right.
  */
+import { isDigestReference } from '../oci/reference.ts'
 import type { Scan, Scanned } from './ports/collection-metadata.ts'
 import type { LinkChange } from './ports/link-metadata.ts'
 import type { Link, LinkEntry, LinkStore } from './ports/link-store.ts'
@@ -14,11 +15,13 @@ interface Parts {
   readonly metadata: Pick<
     MetadataStore,
     | 'findManifest'
+    | 'findBlob'
     | 'lastLinkChange'
     | 'listLinkChanges'
     | 'forgetLinkChanges'
     | 'scanManifests'
     | 'scanTags'
+    | 'scanBlobs'
   >
   readonly links: LinkStore
   readonly log: Log
@@ -95,10 +98,15 @@ export class LinkKeeper implements AsyncDisposable {
   }
 
   async #entryOf({ repository, reference }: LinkChange): Promise<LinkEntry> {
-    const found = await this.#parts.metadata.findManifest(repository, reference)
-    if (found === undefined) return { repository, reference }
-    const { digest, mediaType } = found
-    return { repository, reference, digest, mediaType }
+    const { metadata } = this.#parts
+    const found = await metadata.findManifest(repository, reference)
+    if (found !== undefined) {
+      return { repository, reference, digest: found.digest, mediaType: found.mediaType }
+    }
+    const blob = isDigestReference(reference) && (await metadata.findBlob(repository, reference))
+    return blob
+      ? { repository, reference, digest: blob.digest, mediaType: '' }
+      : { repository, reference }
   }
 
   #plan(seconds: number): void {
@@ -130,6 +138,9 @@ export class LinkKeeper implements AsyncDisposable {
 
   async *#listLinks(): AsyncGenerator<readonly Link[]> {
     const { metadata } = this.#parts
+    for await (const page of this.#pages((scan) => metadata.scanBlobs(scan))) {
+      yield page.map((blob) => ({ ...blob, reference: blob.digest, mediaType: '' }))
+    }
     for await (const page of this.#pages((scan) => metadata.scanManifests(scan))) {
       yield page.map((manifest) => ({ ...manifest, reference: manifest.digest }))
     }

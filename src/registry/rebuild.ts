@@ -1,10 +1,9 @@
 /**
- * Fills an empty database from what is on disk: links say which repository has which manifest under
- * which tags, the manifests say the rest. All repositories, manifests, tags and referrers come back, and
- * of blobs those that a manifest needs. A manifest is taken even where something that it needs is lost,
+ * Fills an empty database from what is on disk: links say which repository has which blobs and manifests,
+ * and what its tags point at; the manifests say the rest. A manifest is taken even where something that it needs is lost,
  * and that is told.
  */
-import { type Digest, digestAlgorithm, digestOf } from '../oci/digest.ts'
+import { digestAlgorithm, digestOf } from '../oci/digest.ts'
 import { OciError } from '../oci/errors.ts'
 import { parseManifest } from '../oci/manifest.ts'
 import { isProxiedName } from '../oci/proxied-name.ts'
@@ -64,7 +63,7 @@ export class Rebuild {
     return { repositories: this.#repositories.size, ...this.#counts }
   }
 
-  /** As they were told last: manifests before the tags that point at them. */
+  /** As they were told last. */
   async #readLinks(): Promise<Link[]> {
     const last = new Map<string, Link>()
     for await (const entry of this.#parts.links.read()) {
@@ -77,27 +76,40 @@ export class Rebuild {
       if (entry.digest === undefined) last.delete(key)
       else last.set(key, entry)
     }
-    const links = [...last.values()]
-    const isManifest = ({ reference }: Link): boolean => isDigestReference(reference)
-    return [...links.filter(isManifest), ...links.filter((link) => !isManifest(link))]
+    // A manifest may have been pushed with another media type after the tag was told.
+    const links = [...last.values()].map((link) => {
+      const { mediaType } = last.get(`${link.repository} ${link.digest}`) ?? link
+      return { ...link, mediaType }
+    })
+    return links.toSorted((a, b) => rankOf(a) - rankOf(b))
   }
 
   async #restore(link: Link): Promise<void> {
-    const { repository, reference } = link
+    const { repository, reference, mediaType } = link
+    this.#repositories.add(repository)
+    if (mediaType === '') return await this.#restoreBlob(link)
     const entry = await this.#readEntry(link)
     if (entry === undefined) return
-    this.#repositories.add(repository)
+    const tags = isDigestReference(reference) ? [] : [reference]
     const { metadata } = this.#parts
-    if (!isDigestReference(reference)) {
-      await metadata.putManifest(repository, entry, [reference], { sparse: true })
+    await metadata.putManifest(repository, entry, tags, { sparse: true })
+    if (tags.length > 0) {
       this.#counts.tags += 1
       return
     }
-    const missing = await this.#restoreBlobs(repository, entry)
-    await metadata.putManifest(repository, entry, [], { sparse: true })
     this.#counts.manifests += 1
-    if (missing.length === 0 || isProxiedName(repository)) return
+    if (isProxiedName(repository)) return
+    const missing = await metadata.findMissingContent(repository, { ...entry, manifests: [] })
+    if (missing.length === 0) return
     await this.#tell(link, `what it needs is lost: ${missing.join(', ')}; push the image again`)
+  }
+
+  /** One that is lost is told of with the manifest that needs it. */
+  async #restoreBlob({ repository, digest }: Link): Promise<void> {
+    const stored = await this.#parts.blobs.statBlob(digest)
+    if (stored === undefined) return
+    await this.#parts.metadata.putBlob(repository, stored)
+    this.#counts.blobs += 1
   }
 
   async #readEntry(link: Link): Promise<ManifestEntry | undefined> {
@@ -121,25 +133,15 @@ export class Rebuild {
     }
   }
 
-  /** @returns those that are not there. */
-  async #restoreBlobs(repository: RepositoryName, entry: ManifestEntry): Promise<Digest[]> {
-    const { metadata, blobs } = this.#parts
-    const missing: Digest[] = []
-    for (const digest of [...entry.blobs, ...entry.optionalBlobs]) {
-      const stored = await blobs.statBlob(digest)
-      if (stored === undefined) {
-        if (entry.blobs.includes(digest)) missing.push(digest)
-        continue
-      }
-      await metadata.putBlob(repository, stored)
-      this.#counts.blobs += 1
-    }
-    return missing
-  }
-
   async #tell({ repository, reference }: Link, message: string): Promise<void> {
     this.#counts.problems += 1
     const problem: RebuildProblem = { repository, reference, message }
     await this.#monitor.tell(problem)
   }
+}
+
+/** Blobs, then manifests, then the tags that point at them. */
+function rankOf({ reference, mediaType }: Link): number {
+  if (!isDigestReference(reference)) return 2
+  return mediaType === '' ? 0 : 1
 }

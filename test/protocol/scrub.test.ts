@@ -81,7 +81,7 @@ describe('a database that is lost', () => {
     await removeDatabase(registry.dataDirectory)
     const { code, stdout, stderr } = await rebuild(registry.dataDirectory)
     assert.equal(code, 0, stderr)
-    assert.match(stdout, /the database is made anew: 3 repositories, 7 manifests, 7 tags/)
+    assert.match(stdout, /the database is made anew: 4 repositories, 7 manifests, 7 tags/)
     await registry.restart()
     assert.deepEqual(await answers(registry), before)
     const moved = await registry.request('GET', '/v2/team/app/manifests/moved')

@@ -187,6 +187,18 @@ export class Model {
       }))
   }
 
+  /** The database is made anew: sessions are forgotten, and so are names without content. */
+  loseDatabase(now: number): void {
+    this.uploads.clear()
+    for (const [name, { blobs, manifests, askedAt }] of this.repositories) {
+      if (blobs.size === 0 && manifests.size === 0) this.repositories.delete(name)
+      for (const digest of blobs) askedAt.set(digest, now)
+    }
+    const all = [...this.repositories.values()]
+    const held = new Set(all.flatMap(({ blobs, manifests }) => [...blobs, ...manifests.keys()]))
+    for (const digest of this.content.keys()) if (!held.has(digest)) this.content.delete(digest)
+  }
+
   startUpload(id: string, repository: string, now: number): void {
     this.uploads.set(id, { repository, bytes: Buffer.alloc(0), updatedAt: now, lost: false })
   }

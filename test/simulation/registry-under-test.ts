@@ -10,15 +10,18 @@ import { CacheUses } from '../../src/registry/cache-uses.ts'
 import { Collector } from '../../src/registry/collector.ts'
 import { DamageCounts } from '../../src/registry/damage-counts.ts'
 import { ContentLocks } from '../../src/registry/content-locks.ts'
+import { LinkKeeper } from '../../src/registry/link-keeper.ts'
 import { Listings } from '../../src/registry/listings.ts'
 import { Manifests } from '../../src/registry/manifests.ts'
 import { Mounts } from '../../src/registry/mounts.ts'
 import type { BlobStore } from '../../src/registry/ports/blob-store.ts'
+import type { LinkStore } from '../../src/registry/ports/link-store.ts'
 import type { MetadataStore } from '../../src/registry/ports/metadata-store.ts'
 import type { UploadStore } from '../../src/registry/ports/upload-store.ts'
 import { ContentRemoval } from '../../src/registry/remove-content.ts'
 import { Uploads } from '../../src/registry/uploads.ts'
 import { FilesystemBlobStore } from '../../src/storage/filesystem/blob-store.ts'
+import { LinkLog } from '../../src/storage/filesystem/link-log.ts'
 import { DataLayout } from '../../src/storage/filesystem/layout.ts'
 import { ReadBuffers } from '../../src/storage/filesystem/read-buffers.ts'
 import { FilesystemUploadStore } from '../../src/storage/filesystem/upload-store.ts'
@@ -27,7 +30,6 @@ import { Faults, FaultyBlobStore, FaultyUploadStore } from '../support/faulty-st
 import { noTagPolicy } from '../support/no-policy.ts'
 import { silentLog } from '../support/request-context.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
-import { noLinks } from '../support/no-links.ts'
 
 /** Small, so that little content crosses many of them. */
 export const bufferBytes = 1_024
@@ -50,6 +52,8 @@ export interface RegistryUnderTest extends AsyncDisposable {
   readonly promises: BlobPromises
   readonly collector: Collector
   readonly uses: CacheUses
+  readonly links: LinkKeeper
+  readonly linkStore: LinkStore
   readonly faults: Faults
   /** Names of what is staged. */
   listStaged(): Promise<string[]>
@@ -75,8 +79,13 @@ export async function startRegistry(root: string, clock: FakeClock): Promise<Reg
     { ...stores, log: silentLog },
     { flushSeconds: 3_600, gatheredMax: 100, perWriteMax: 100 },
   )
+  const linkStore = await LinkLog.open(layout.links)
+  const links = new LinkKeeper(
+    { metadata, links: linkStore, log: silentLog },
+    { perWriteMax: 3, rowsPerPage: 2, tidySeconds: 3_600, slackBytes: 2_000 },
+  )
   const manifests = new Manifests(
-    { ...stores, uses, links: noLinks },
+    { ...stores, uses, links },
     { referencesMax: 100, cacheEntriesMax: 20, cacheBytesMax: 20_000, tagPolicy: noTagPolicy },
   )
   const removal = new ContentRemoval(stores, { atOnceMax: 2 })
@@ -109,7 +118,13 @@ export async function startRegistry(root: string, clock: FakeClock): Promise<Reg
     manifests,
     listings: new Listings(metadata, { referrersBytesMax: 1_000_000 }),
     listStaged: () => readdir(layout.uploads),
-    [Symbol.asyncDispose]: () => databases[Symbol.asyncDispose](),
+    links,
+    linkStore,
+    [Symbol.asyncDispose]: async () => {
+      await links[Symbol.asyncDispose]()
+      await linkStore[Symbol.asyncDispose]()
+      await databases[Symbol.asyncDispose]()
+    },
   }
 }
 

@@ -2,17 +2,21 @@
 // that a fault broke has to have changed nothing, with the few exceptions that are written out.
 
 import assert from 'node:assert/strict'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { type Digest, digestOf } from '../../src/oci/digest.ts'
 import { parseReference } from '../../src/oci/reference.ts'
 import { parseRepositoryName, type RepositoryName } from '../../src/oci/repository-name.ts'
 import { parseTag } from '../../src/oci/tag.ts'
 import type { ByteRange } from '../../src/registry/ports/blob-store.ts'
+import { Rebuild } from '../../src/registry/rebuild.ts'
 import type { Chunk } from '../../src/registry/upload-session.ts'
 import { collect, inPieces } from '../support/bytes.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import type { FiredFault } from '../support/faulty-stores.ts'
-import { requestContext } from '../support/request-context.ts'
+import { requestContext, silentMonitor } from '../support/request-context.ts'
 import { blobContents, type ManifestPushContent, randomManifest } from './content.ts'
+import { listPages } from './list-pages.ts'
 import { Model, type ModelUpload, Refusal } from './model.ts'
 import { clientGone, describe, isInjected, outcomeOf } from './outcome.ts'
 import { Random } from './random.ts'
@@ -74,6 +78,7 @@ export class Simulation implements AsyncDisposable {
     ...times(2, () => this.#read()),
     ...times(1, () => this.#expireUploads()),
     ...times(1, () => this.#restart()),
+    ...times(1, () => this.#loseDatabase()),
     ...times(2, () => this.#collect()),
     ...times(2, () => this.#wait()),
   ]
@@ -417,6 +422,23 @@ export class Simulation implements AsyncDisposable {
     this.#mayHaveLeftovers = false
   }
 
+  /** All of it comes back from what lies beside it. */
+  async #loseDatabase(): Promise<void> {
+    this.history.push('lose the database')
+    await this.#registry.links.sync()
+    await this.#registry[Symbol.asyncDispose]()
+    for (const suffix of ['', '-wal', '-shm']) {
+      await rm(join(this.#root, `metadata.db${suffix}`), { force: true })
+    }
+    this.#registry = await startRegistry(this.#root, this.#clock)
+    const { metadata, blobStore: blobs, linkStore: links } = this.#registry
+    const settings = { manifestBytesMax: 1_000_000 }
+    const report = await new Rebuild({ metadata, blobs, links }, settings, silentMonitor).run()
+    assert.equal(report.problems, 0)
+    this.#model.loseDatabase(this.#clock.now())
+    this.#mayHaveLeftovers = false
+  }
+
   /** Some of the grace, or all of it. */
   async #wait(): Promise<void> {
     const seconds = this.#random.pick([5, 30, graceSeconds + renewalSeconds])
@@ -427,23 +449,18 @@ export class Simulation implements AsyncDisposable {
 
   /** What a fault keeps it from, the next pass does. */
   #collect(): Promise<void> {
-    const monitor = {
-      signal: new AbortController().signal,
-      progress: () => undefined,
-      tell: async () => undefined,
-    }
     const before = this.#clock.now() - graceSeconds * 1000
     return this.#take('collect', {
       registry: async () => {
         const { collector, faults } = this.#registry
-        const first = await outcomeOf(() => collector.collect({ dryRun: false }, monitor))
+        const first = await outcomeOf(() => collector.collect({ dryRun: false }, silentMonitor))
         if (!('error' in first)) return
         if (!isInjected(first.error)) throw first.error
         if (faults.fired.some(({ operation }) => operation === 'deleteUpload')) {
           this.#mayHaveLeftovers = true
         }
         faults.disarm()
-        await collector.collect({ dryRun: false }, monitor)
+        await collector.collect({ dryRun: false }, silentMonitor)
       },
       model: () => {
         this.#model.expireUploads(before)
@@ -573,18 +590,4 @@ function digestAlgorithmOf(digest: Digest): 'sha256' | 'sha512' {
 
 function short(digest: Digest): string {
   return digest.slice(0, 15)
-}
-
-/** All entries, in pages of two. */
-async function listPages<T>(
-  list: (page: { limit: number; after?: string }) => Promise<{ entries: T[]; next?: string }>,
-): Promise<T[]> {
-  const entries: T[] = []
-  let after: string | undefined
-  do {
-    const page = await list({ limit: 2, ...(after !== undefined && { after }) })
-    entries.push(...page.entries)
-    after = page.next
-  } while (after !== undefined)
-  return entries
 }

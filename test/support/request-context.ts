@@ -27,3 +27,10 @@ export function requestContext(options: RequestContextOptions = {}): RequestCont
     principal: { name: 'tester', may: options.may ?? (() => true) },
   }
 }
+
+/** Of an operation that nobody watches. */
+export const silentMonitor = {
+  signal: new AbortController().signal,
+  progress: () => undefined,
+  tell: async () => undefined,
+}

@@ -1,5 +1,5 @@
 /**
- * Notes every change of a manifest or tag in the transaction that makes it, whatever query that is, so
+ * Notes every change of a manifest, a tag or a repository's blob in the transaction that makes it, whatever query that is, so
  * that the links outside the database follow it after a crash as well. What is there already is noted.
  */
 import { type Kysely, sql } from 'kysely'
@@ -14,6 +14,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   for (const [table, column] of [
     ['manifests', 'digest'],
     ['tags', 'name'],
+    ['repository_blobs', 'digest'],
   ] as const) {
     await noteChanges(db, table, column)
     await sql`
@@ -24,10 +25,11 @@ export async function up(db: Kysely<unknown>): Promise<void> {
 
 /** Tags go with their manifest by a foreign key, which runs the trigger as well. */
 async function noteChanges(db: Kysely<unknown>, table: string, column: string): Promise<void> {
-  const watched = table === 'tags' ? 'digest' : 'media_type'
+  const watched: Readonly<Record<string, string>> = { manifests: 'media_type', tags: 'digest' }
+  const update = watched[table]
   for (const [event, row] of [
     ['insert', 'new'],
-    [`update of ${watched}`, 'new'],
+    ...(update === undefined ? [] : [[`update of ${update}`, 'new'] as const]),
     ['delete', 'old'],
   ] as const) {
     const name = `note_${event.split(' ')[0]}_of_${table}`

@@ -77,6 +77,35 @@ export async function scanManifests(
   }
 }
 
+export async function scanBlobs(
+  db: Executor,
+  { rows, after }: Scan,
+): Promise<Scanned<RepositoryManifest>> {
+  const start = after === undefined ? { repositoryId: 0, digest: '' } : parseKey(after)
+  const found = await db
+    .selectFrom('repository_blobs')
+    .innerJoin('repositories', 'repositories.id', 'repository_blobs.repository_id')
+    .select([
+      'repository_blobs.repository_id as repositoryId',
+      'repositories.name',
+      'repository_blobs.digest',
+    ])
+    .where((where) => isAfter(where, 'repository_blobs', start))
+    .orderBy('repository_blobs.repository_id')
+    .orderBy('repository_blobs.digest')
+    .limit(rows)
+    .execute()
+  const last = found.length < rows ? undefined : found.at(-1)
+  return {
+    rows: found.length,
+    found: found.map(({ name, digest }) => ({
+      repository: name as RepositoryName,
+      digest: digest as Digest,
+    })),
+    ...(last && { next: formatKey(last) }),
+  }
+}
+
 export async function scanTags(
   db: Executor,
   { rows, after }: Scan,

@@ -42,5 +42,6 @@ export async function noteAllLinks(db: Transaction<Schema>): Promise<void> {
   await sql`
     insert into link_changes (repository_id, reference)
     select repository_id, digest from manifests
-    union all select repository_id, name from tags`.execute(db)
+    union all select repository_id, name from tags
+    union all select repository_id, digest from repository_blobs`.execute(db)
 }

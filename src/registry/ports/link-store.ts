@@ -1,7 +1,7 @@
 /**
  * Links: what repositories are made of, told outside the database, so that all of it can be found again
- * when that is lost. One for each manifest of a repository and for each of its tags; everything else
- * is in the manifests. Durable by the rules of the blob store.
+ * when that is lost. One for each manifest, tag and blob of a repository; everything else is in the
+ * manifests. Durable by the rules of the blob store.
  */
 import type { Digest } from '../../oci/digest.ts'
 import type { Reference } from '../../oci/reference.ts'
@@ -9,9 +9,10 @@ import type { RepositoryName } from '../../oci/repository-name.ts'
 
 export interface Link {
   readonly repository: RepositoryName
-  /** A manifest's own digest, or the tag that points at it. */
+  /** The digest of a manifest or a blob, or the tag that points at a manifest. */
   readonly reference: Reference
   readonly digest: Digest
+  /** Of the manifest; empty for a blob. */
   readonly mediaType: string
 }
 
