@@ -6,6 +6,7 @@ import type { Digest } from '../oci/digest.ts'
 import { OciError } from '../oci/errors.ts'
 import type { RepositoryName } from '../oci/repository-name.ts'
 import type { BlobPromises } from './blob-promises.ts'
+import type { ContentLocks } from './content-locks.ts'
 import type { DamageCounts } from './damage-counts.ts'
 import type { BlobReader, BlobStore } from './ports/blob-store.ts'
 import type { MetadataStore } from './ports/metadata-store.ts'
@@ -17,6 +18,7 @@ interface Parts {
   readonly blobs: BlobStore
   readonly promises: BlobPromises
   readonly damage: DamageCounts
+  readonly locks: Pick<ContentLocks, 'whileRemoving'>
 }
 
 export class Blobs {
@@ -24,12 +26,14 @@ export class Blobs {
   readonly #blobs: BlobStore
   readonly #promises: BlobPromises
   readonly #damage: DamageCounts
+  readonly #locks: Parts['locks']
 
   constructor(stores: Parts) {
     this.#metadata = stores.metadata
     this.#blobs = stores.blobs
     this.#promises = stores.promises
     this.#damage = stores.damage
+    this.#locks = stores.locks
   }
 
   /**
@@ -85,6 +89,14 @@ export class Blobs {
     context.log.info({ repository, digest }, 'blob deleted')
   }
 
+  /** It is served to nobody again, and a push is taken: one that just came must stay. */
+  async #putAside({ digest, size }: BlobRecord): Promise<void> {
+    await this.#locks.whileRemoving([digest], async ([free]) => {
+      if (free === undefined || (await this.#blobs.statBlob(digest))?.size === size) return
+      await this.#blobs.quarantineBlob(digest)
+    })
+  }
+
   async #lost(
     context: RequestContext,
     repository: RepositoryName,
@@ -97,8 +109,7 @@ export class Blobs {
       return unknown(repository, digest)
     }
     this.#damage.note('serving')
-    // What is cut short is served to nobody again, and a push of the same is taken.
-    if (size !== undefined) await this.#blobs.quarantineBlob(digest)
+    if (size !== undefined) await this.#putAside(record)
     const found = size === undefined ? 'nothing' : `${size} bytes`
     context.log.error(
       { repository, digest, expected: record.size, found: size ?? null },

@@ -8,6 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { type Digest, digestAlgorithm, Digester } from '../oci/digest.ts'
 import { OciError } from '../oci/errors.ts'
 import { isProxiedName } from '../oci/proxied-name.ts'
+import type { ContentLocks } from './content-locks.ts'
 import type { DamageCounts } from './damage-counts.ts'
 import { ManifestScrub } from './manifest-scrub.ts'
 import { mergeByDigest } from './merge-by-digest.ts'
@@ -23,6 +24,7 @@ interface Parts {
   readonly blobs: BlobStore
   readonly removal: Pick<ContentRemoval, 'removeContent'>
   readonly damage: DamageCounts
+  readonly locks: Pick<ContentLocks, 'whileRemoving'>
   readonly clock: Clock
 }
 
@@ -164,14 +166,32 @@ class ScrubPass {
       this.#unreadable(digest, error),
     )
     if (found === undefined || (found.size === size && found.digest === digest)) return
-    const { metadata, blobs } = this.#parts
+    const { metadata } = this.#parts
     const repositories = await metadata.findHolders(digest, this.#bounds.holdersShownMax)
-    if (this.#options.repair) await blobs.quarantineBlob(digest)
+    if (this.#options.repair && !(await this.#putAside({ digest, size }))) return
     const message =
       found.size === size
         ? `its ${size} bytes have the digest ${found.digest}`
         : `it has ${found.size} bytes in place of ${size}`
     await this.#damaged('corrupt', digest, message, repositories)
+  }
+
+  /**
+   * Unless a push healed it while it was looked at: that takes long, and what is acknowledged now must
+   * not go. So it is looked at again, while nobody stores it. @returns whether it was put aside.
+   */
+  async #putAside({ digest, size }: BlobRecord): Promise<boolean> {
+    const { blobs, locks } = this.#parts
+    return await locks.whileRemoving([digest], async ([free]) => {
+      if (free === undefined) return false
+      await using reader = await blobs.openBlob(digest)
+      if (reader === undefined) return false
+      const digester = new Digester(digestAlgorithm(digest))
+      for await (const chunk of reader.read()) digester.update(chunk)
+      if (digester.size === size && digester.digest() === digest) return false
+      await blobs.quarantineBlob(digest)
+      return true
+    })
   }
 
   /** What another registry has is fetched again when it is asked for. */

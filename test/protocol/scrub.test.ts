@@ -91,6 +91,25 @@ describe('a database that is lost', () => {
     }
   })
 
+  test('does not become an empty registry, whose scrub would remove everything', async () => {
+    await using registry = await startRegistry()
+    await pushAll(registry)
+    const before = await answers(registry)
+    await registry.stop()
+    const { dataDirectory } = registry
+    await removeDatabase(dataDirectory)
+    assert.match(
+      (await failedStart(dataDirectory)).stderr,
+      /metadata\.db is missing, but .*--rebuild/,
+    )
+    const scrubbed = await runTrow(['scrub', '--repair', '--data-dir', dataDirectory])
+    assert.equal(scrubbed.code, 1)
+    assert.match(scrubbed.stderr, /metadata\.db is missing/)
+    assert.equal((await rebuild(dataDirectory)).code, 0)
+    await registry.restart()
+    assert.deepEqual(await answers(registry), before)
+  })
+
   test('has all that was acknowledged, although the process was killed', async () => {
     await using registry = await startRegistry()
     await pushAll(registry)

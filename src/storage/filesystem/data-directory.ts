@@ -11,7 +11,7 @@ import { errorCode, isMissing } from './file-error.ts'
 import { markComplete, markIncomplete, refuseIncomplete } from './incomplete.ts'
 import { DataLayout } from './layout.ts'
 import { DirectoryLock } from './lock.ts'
-import { refuseEmptiedDatabase, refuseSplitVolumes } from './start-checks.ts'
+import { refuseEmptiedDatabase, refuseLostDatabase, refuseSplitVolumes } from './start-checks.ts'
 
 /** Raised when the layout changes; a directory of a higher number is refused. */
 const formatVersion = 1
@@ -41,7 +41,10 @@ export class DataDirectory implements AsyncDisposable {
     const lock = await takeLock(layout)
     try {
       if (options.putDatabaseAside === true) await putDatabaseAside(layout)
-      else await refuseIncomplete(layout)
+      else {
+        await refuseIncomplete(layout)
+        await refuseLostDatabase(layout)
+      }
       await refuseEmptiedDatabase(layout)
       await makeDirectories(layout)
       await refuseSplitVolumes(layout)

@@ -1,5 +1,5 @@
 /**
- * What would lose content if a start went on all the same: a database that was emptied beside content
+ * What would lose content if a start went on all the same: a database that was emptied or lost beside content
  * that is still there, and directories that files cannot be moved between.
  */
 import { randomBytes } from 'node:crypto'
@@ -17,6 +17,17 @@ export async function refuseEmptiedDatabase(layout: DataLayout): Promise<void> {
   throw new StartError(
     `the metadata database ${layout.database} is empty, but there is content that it knew; nothing ` +
       'was changed: restore it from a backup, or move it away to start with an empty registry',
+  )
+}
+
+/** Without it everything that is stored would be nobody's, and a scrub would remove it. */
+export async function refuseLostDatabase(layout: DataLayout): Promise<void> {
+  if ((await sizeOf(layout.database)) !== undefined) return
+  if (((await sizeOf(layout.links)) ?? 0) === 0) return
+  throw new StartError(
+    `the metadata database ${layout.database} is missing, but ${layout.links} tells of content that it ` +
+      `knew; nothing was changed: run: trow scrub --rebuild --data-dir ${layout.root}, or move ` +
+      'links.log away as well to start with an empty registry',
   )
 }
 
