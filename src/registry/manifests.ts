@@ -36,6 +36,9 @@ interface Settings {
   readonly tagPolicy: TagPolicy
 }
 
+/** Files that are looked at at the same time. */
+const statsAtOnce = 32
+
 export interface ManifestPush {
   readonly reference: Reference
   readonly bytes: Uint8Array
@@ -152,6 +155,7 @@ export class Manifests {
     this.#checkReferences(entry)
     // Looked at first, so that a refused manifest leaves no bytes behind.
     refuseMissing(await this.#metadata.findMissingContent(repository, entry))
+    refuseMissing(await this.#findLost(entry))
     const tags = isDigestReference(reference) ? push.tags : [reference, ...push.tags]
     const isFixed = this.#isFixedIn(repository)
     for (const tag of tags.filter(isFixed)) {
@@ -246,6 +250,18 @@ export class Manifests {
       'the bytes of a manifest are lost or damaged; push the image again to repair it',
     )
     return undefined
+  }
+
+  /** Content that is known and whose bytes are gone, or put aside: who pushes it again heals it. */
+  async #findLost({ blobs, manifests }: ManifestEntry): Promise<Digest[]> {
+    const lost: Digest[] = []
+    const wanted = [...blobs, ...manifests]
+    for (let start = 0; start < wanted.length; start += statsAtOnce) {
+      const batch = wanted.slice(start, start + statsAtOnce)
+      const found = await Promise.all(batch.map((digest) => this.#blobs.statBlob(digest)))
+      lost.push(...batch.filter((_, index) => found[index] === undefined))
+    }
+    return lost
   }
 
   #checkReferences(entry: ManifestEntry): void {

@@ -251,6 +251,12 @@ describe('damaged content', () => {
     assert.deepEqual(aside.toSorted(), [flipped, cut].map((d) => d.replace(':', '-')).toSorted())
     await registry.restart()
     assert.deepEqual(await statuses(registry), [404, 404, 404])
+    const [, , manifest = image.manifests[0]] = image.manifests
+    const early = await registry.request('PUT', '/v2/app/manifests/early', {
+      body: manifest?.bytes ?? '',
+      headers: { 'content-type': manifest?.mediaType },
+    })
+    assert.deepEqual([early.status, early.codes()], [404, ['MANIFEST_BLOB_UNKNOWN']])
     await registry.push('app', 'v1', image)
     assert.deepEqual(await statuses(registry), [200, 200, 200])
     await registry.stop()
