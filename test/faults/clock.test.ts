@@ -48,6 +48,10 @@ class OneManifest {
     return Promise.reject(new UpstreamError('not there', { host, problem: 'status', status: 404 }))
   }
 
+  flightOf(): string {
+    return ''
+  }
+
   headManifest(): Promise<typeof manifest> {
     return this.getManifest()
   }
