@@ -169,9 +169,11 @@ const root = [
   'blobs',
   'format.json',
   'lock',
+  'links.log',
   'lock-journal',
   'metadata.db',
   'owner.json',
+  'quarantine',
   'token.key',
   'uploads',
 ]
