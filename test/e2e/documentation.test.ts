@@ -1,6 +1,7 @@
 // The documentation's commands do what it says: every block that is marked `<!-- run: registry -->` runs in a shell
 // with the real clients, page by page in order, against a registry that has other registries behind it. Only
-// addresses are changed, and `bin/trow` and `/data` lead to what is under test.
+// addresses are changed, and `bin/trow` and `/data` lead to what is under test. What needs a cluster is not run, but
+// the values that it gives to the chart are rendered.
 
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
@@ -16,6 +17,7 @@ import {
   readPages,
   shellCommands,
 } from '../support/documentation.ts'
+import { chartDirectory } from '../support/helm.ts'
 import { imageFixture } from '../support/image-fixture.ts'
 import { proxyConfig } from '../support/pull-through.ts'
 import { type Registry, startRegistry } from '../support/start-registry.ts'
@@ -50,6 +52,14 @@ async function pushAll(registry: Registry, images: readonly string[]): Promise<v
   }
 }
 
+/** Those that begin with a comment that has their name. */
+async function writeShownFiles(directory: string, page: readonly Block[]): Promise<void> {
+  for (const { language, text } of page) {
+    const name = language === 'yaml' ? /^# (\w+\.yaml)\b/.exec(text)?.[1] : undefined
+    if (name !== undefined) await writeFile(join(directory, name), text)
+  }
+}
+
 /** Where a page's commands run, and what they find there. */
 class Shell {
   readonly #directory: string
@@ -70,10 +80,7 @@ class Shell {
     const directory = this.#directory
     await symlink(this.#registry.dataDirectory, join(directory, 'data'))
     await writeFile(join(directory, 'sbom.json'), '{}')
-    for (const { language, text } of page) {
-      const name = language === 'yaml' ? /^# (\w+\.yaml)\b/.exec(text)?.[1] : undefined
-      if (name !== undefined) await writeFile(join(directory, name), text)
-    }
+    await writeShownFiles(directory, page)
     await this.#prepareClients(upstream)
   }
 
@@ -168,5 +175,37 @@ describe('the commands of the documentation', () => {
         })
       }
     })
+  }
+})
+
+/** What an installation or upgrade hands to the chart; undefined for other commands. */
+function templateArguments([program, verb, release = '', , ...flags]: readonly string[]):
+  | string[]
+  | undefined {
+  if (program !== 'helm' || (verb !== 'install' && verb !== 'upgrade')) return undefined
+  // Of a cluster and of what is installed there.
+  const others = ['--create-namespace', '--reset-then-reuse-values']
+  return ['template', release, chartDirectory, ...flags.filter((flag) => !others.includes(flag))]
+}
+
+describe('values that the documentation gives to the chart', () => {
+  for (const page of readPages()) {
+    const blocks = listBlocks(page)
+    const commands = blocks
+      .filter(({ language }) => language === 'sh')
+      .flatMap(({ text }) => shellCommands(text))
+    for (const command of commands) {
+      const args = templateArguments(command)
+      // `values.yaml` is the reader's own.
+      if (args === undefined || args.includes('values.yaml')) continue
+      test(`${page.path}: ${args.slice(3).join(' ')}`, async (t) => {
+        const helm = requireTool(t, 'helm-4')
+        if (helm === undefined) return
+        await using directory = await temporaryDirectory()
+        await writeShownFiles(directory.path, blocks)
+        const { stdout } = await promisify(execFile)(helm, args, { cwd: directory.path })
+        assert.match(stdout, /kind: StatefulSet/)
+      })
+    }
   }
 })
