@@ -54,7 +54,9 @@ export class WebhookApp {
     return new WebhookApp(served, onReload, resources.move())
   }
 
+  /** @throws StartError for what only a registry has; then nothing is changed. */
   reload(config: Config): void {
+    if (config.imageMutation?.pinDigests) throw noCache()
     for (const putInForce of this.#onReload) putInForce(config)
   }
 

@@ -122,10 +122,11 @@ function readShared({ data = {} }: Secret, now: number): SharedAuthority | undef
 /** Anybody who may write the Secret may have written anything: another key than the certificate's, too. */
 function isUsable(cert: string, key: string, now: number): boolean {
   try {
-    const certificate = new X509Certificate(cert)
-    return (
-      certificate.ca && certificate.checkPrivateKey(createPrivateKey(key)) && !isExpired(cert, now)
-    )
+    const [certificate, privateKey] = [new X509Certificate(cert), createPrivateKey(key)]
+    // What signs certificates here makes no others.
+    const isOurKind = privateKey.asymmetricKeyDetails?.namedCurve === 'prime256v1'
+    const isPair = certificate.ca && certificate.checkPrivateKey(privateKey)
+    return isOurKind && isPair && !isExpired(cert, now)
   } catch {
     return false
   }

@@ -50,7 +50,7 @@ async function requestsInFlight(): Promise<number> {
   return Number(/^trow_http_requests_in_flight (\d+)$/m.exec(body.toString())?.[1])
 }
 
-async function assertBounded(work: () => Promise<void>, growthMiBMax = 120): Promise<void> {
+async function assertBounded(work: () => Promise<void>, growthMiBMax = 180): Promise<void> {
   const grown = await peakGrowthMiB(registry.pid, async () => {
     await work()
     assert.equal((await registry.request('GET', '/v2/')).status, 200)
