@@ -2,11 +2,13 @@
  * Work on the data directory of a registry that does not run. The directory is taken as a server takes
  * it, so nobody else can use it meanwhile; nothing is made where there is none.
  */
+import { existsSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import type { Config } from '../config/config.ts'
 import { limits } from '../config/limits.ts'
 import { StartError } from '../lib/start-error.ts'
+import { SqliteSnapshots } from '../metadata/sqlite-snapshots.ts'
 import type { OperationEvent } from '../registry/operation.ts'
 import type { OperationWork } from '../registry/operation.ts'
 import type { Log } from '../registry/request-context.ts'
@@ -15,6 +17,7 @@ import { DamageCounts } from '../registry/damage-counts.ts'
 import { Rebuild } from '../registry/rebuild.ts'
 import type { ScrubOptions } from '../registry/scrub.ts'
 import { Uploads } from '../registry/uploads.ts'
+import { DataLayout } from '../storage/filesystem/layout.ts'
 import { makeCollector, makeOperations, makePromises } from './collecting.ts'
 import { makeScrub } from './scrubbing.ts'
 import { openStores, type Stores } from './stores.ts'
@@ -40,10 +43,23 @@ export async function* scrubOffline(
   options: ScrubOptions,
   signal: AbortSignal,
 ): AsyncGenerator<OperationEvent> {
+  refuseDamagedDatabase(config.dataDir)
   yield* workOffline(config, 'scrub', signal, (stores) => {
     const scrub = makeScrub(stores, new DamageCounts())
     return (monitor) => scrub.scrub(options, monitor)
   })
+}
+
+/** All of it is read, which a running server would not have the time for. @throws StartError */
+function refuseDamagedDatabase(dataDir: string): void {
+  const { database } = new DataLayout(resolve(dataDir))
+  if (!existsSync(database)) return
+  const problem = new SqliteSnapshots(database).findProblem(database)
+  if (problem === undefined) return
+  throw new StartError(
+    `the metadata database ${database} is damaged: ${problem}; make it anew: ` +
+      `trow scrub --rebuild --data-dir ${dataDir}`,
+  )
 }
 
 /** The database is put aside first, whatever is in it. @throws as above */

@@ -17,6 +17,7 @@ export function makeScrub(stores: Stores, damage: DamageCounts): Scrub {
       rowsPerPage: limits.scrubbedRowsPerPage,
       orphanSecondsMin: limits.orphanSecondsMin,
       holdersShownMax: limits.holdersShownMax,
+      manifestBytesMax: limits.manifestBytesMax,
     },
   )
 }

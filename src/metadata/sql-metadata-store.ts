@@ -347,6 +347,10 @@ export class SqlMetadataStore implements MetadataStore {
     return integrity.scanManifests(this.#databases.reads, scan)
   }
 
+  listReferences(repository: RepositoryName, digest: Digest): Promise<Digest[]> {
+    return integrity.listReferences(this.#databases.reads, repository, digest)
+  }
+
   scanBlobs(scan: Scan): Promise<Scanned<RepositoryManifest>> {
     return integrity.scanBlobs(this.#databases.reads, scan)
   }

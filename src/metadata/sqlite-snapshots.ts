@@ -56,7 +56,8 @@ export class SqliteSnapshots {
       const snapshot = new DatabaseSync(path, { readOnly: true })
       try {
         const row = snapshot.prepare('pragma quick_check(1)').get() as { quick_check?: string }
-        return row.quick_check === 'ok' ? undefined : row.quick_check
+        // It writes several lines.
+        return row.quick_check === 'ok' ? undefined : row.quick_check?.replaceAll(/\s+/g, ' ')
       } finally {
         snapshot.close()
       }

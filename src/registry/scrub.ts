@@ -33,6 +33,7 @@ interface Bounds {
   /** Bytes that nobody knows of may belong to a push that is under way. */
   readonly orphanSecondsMin: number
   readonly holdersShownMax: number
+  readonly manifestBytesMax: number
 }
 
 export interface ScrubOptions {
@@ -43,7 +44,7 @@ export interface ScrubOptions {
 
 /** Something that is not as it should be. */
 export interface ScrubProblem {
-  readonly problem: 'corrupt' | 'missing' | 'orphan' | 'incomplete' | 'unreadable'
+  readonly problem: 'corrupt' | 'missing' | 'orphan' | 'incomplete' | 'references' | 'unreadable'
   readonly digest: Digest
   readonly message: string
   readonly repositories?: readonly string[]
@@ -85,6 +86,7 @@ class ScrubPass {
     missing: 0,
     orphan: 0,
     incomplete: 0,
+    references: 0,
     unreadable: 0,
   }
   #unrepaired = 0

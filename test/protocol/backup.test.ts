@@ -115,6 +115,32 @@ test('an archive on a stream, taken while images come, go and are collected', as
   assert.deepEqual([checked.code, checked.stderr], [0, ''])
 })
 
+test('a backup that is killed leaves the one before, and the next one is whole', async () => {
+  await using directory = await temporaryDirectory()
+  await using registry = await startRegistry()
+  const target = join(directory.path, 'backup')
+  const first = imageFixture({ seed: 1 })
+  await registry.push('app', 'v1', first)
+  assert.equal((await backUp(registry, target)).code, 0)
+  const second = imageFixture({ seed: 2, layers: 20, layerBytes: 300_000 })
+  await registry.push('app', 'v2', second)
+  const running = startTrow(['backup', '--data-dir', registry.dataDirectory, target])
+  const [layer] = second.blobs.map(({ digest }) => join(target, blobName(digest as Digest)))
+  const begun = async () => existsSync(layer ?? '') || (await readdir(target)).length > 4
+  await until('it has begun', begun)
+  running.signal('SIGKILL')
+  await running.result
+  const one = join(directory.path, 'one')
+  assert.equal((await runTrow(['restore', target, '--data-dir', one])).code, 0)
+  await using before = await startRegistry({ dataDirectory: one })
+  assert.ok(await isWhole(before, 'app', 'v1', first))
+  assert.equal((await backUp(registry, target)).code, 0)
+  const two = join(directory.path, 'two')
+  assert.equal((await runTrow(['restore', target, '--data-dir', two])).code, 0)
+  await using after = await startRegistry({ dataDirectory: two })
+  assert.ok(await isWhole(after, 'app', 'v2', second))
+})
+
 describe('a restore', () => {
   test('that is killed goes on, and until then nobody uses the directory', async () => {
     await using directory = await temporaryDirectory()

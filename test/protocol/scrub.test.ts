@@ -5,6 +5,7 @@ import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
 import { readdir, readFile, rm, truncate, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { describe, test } from 'node:test'
 import type { Digest } from '../../src/oci/digest.ts'
 import { digestOf } from '../../src/oci/digest.ts'
@@ -241,6 +242,7 @@ describe('damaged content', () => {
       missing: 1,
       orphan: 1,
       incomplete: 0,
+      references: 0,
       unreadable: 0,
     })
     assert.equal(report.unrepaired, 4)
@@ -281,6 +283,53 @@ describe('damaged content', () => {
     assert.match(metrics, /trow_content_damaged_total\{found="scrub"\} 3/)
     const rate = await registry.request('POST', '/api/scrub?rate=fast')
     assert.equal(rate.status, 400)
+  })
+
+  test('in the database itself is told, and references are mended', async () => {
+    await using registry = await startRegistry()
+    await registry.push('app', 'v1', image)
+    await registry.stop()
+    const path = join(registry.dataDirectory, 'metadata.db')
+    const database = new DatabaseSync(path)
+    database.exec('delete from manifest_references where rowid = 1')
+    database.close()
+    const looked = await runTrow(['scrub', '--data-dir', registry.dataDirectory])
+    assert.equal(looked.code, 1)
+    assert.match(looked.stdout, /references: .*does not have what the manifest refers to/)
+    const mended = await runTrow(['scrub', '--repair', '--data-dir', registry.dataDirectory])
+    assert.equal(mended.code, 0, mended.stderr)
+    const again = await runTrow(['scrub', '--data-dir', registry.dataDirectory])
+    assert.match(again.stdout, /all is well/)
+    const bytes = await readFile(path)
+    bytes.fill(0xff, bytes.length - 4096)
+    await writeFile(path, bytes)
+    const damaged = await runTrow(['scrub', '--data-dir', registry.dataDirectory])
+    assert.match(damaged.stderr, /metadata\.db is damaged: .*trow scrub --rebuild --data-dir/)
+    assert.equal((await rebuild(registry.dataDirectory)).code, 0)
+    await registry.restart()
+    assert.equal((await registry.request('GET', '/v2/app/manifests/v1')).status, 200)
+  })
+
+  test('that a killed scrub was putting aside is put aside by the next one', async () => {
+    await using registry = await startRegistry()
+    const large = imageFixture({ seed: 11, layers: 6, layerBytes: 300_000 })
+    await registry.push('app', 'v1', large)
+    await registry.stop()
+    const layout = new DataLayout(registry.dataDirectory)
+    for (const { digest } of large.blobs) await truncate(layout.blob(digest as Digest), 7)
+    const args = ['scrub', '--repair', '--data-dir', registry.dataDirectory]
+    const running = startTrow(args)
+    await until('one is put aside', async () => (await readdir(layout.quarantine)).length > 0)
+    running.signal('SIGKILL')
+    await running.result
+    const { code } = await runTrow(args)
+    assert.equal(code, 1)
+    assert.equal((await readdir(layout.quarantine)).length, large.blobs.length)
+    await registry.restart()
+    await registry.push('app', 'v1', large)
+    for (const { digest } of large.blobs) {
+      assert.equal((await registry.request('GET', `/v2/app/blobs/${digest}`)).status, 200)
+    }
   })
 
   test('that is cut short is put aside when somebody asks for it', async () => {

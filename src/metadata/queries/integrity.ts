@@ -77,6 +77,21 @@ export async function scanManifests(
   }
 }
 
+export async function listReferences(
+  db: Executor,
+  repository: RepositoryName,
+  digest: Digest,
+): Promise<Digest[]> {
+  const rows = await db
+    .selectFrom('manifest_references')
+    .innerJoin('repositories', 'repositories.id', 'manifest_references.repository_id')
+    .select('manifest_references.digest')
+    .where('repositories.name', '=', repository)
+    .where('manifest_references.manifest', '=', digest)
+    .execute()
+  return rows.map((row) => row.digest as Digest)
+}
+
 export async function scanBlobs(
   db: Executor,
   { rows, after }: Scan,

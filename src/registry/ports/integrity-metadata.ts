@@ -16,6 +16,8 @@ export interface IntegrityMetadata {
   listContent(page: PageRequest): Promise<BlobRecord[]>
   /** Repositories that have the content, as a blob or as a manifest; at most `limit` of them. */
   findHolders(digest: Digest, limit: number): Promise<RepositoryName[]>
+  /** What the database has of what a manifest refers to. */
+  listReferences(repository: RepositoryName, digest: Digest): Promise<Digest[]>
   /** Which repository has which blob. */
   scanBlobs(scan: Scan): Promise<Scanned<RepositoryManifest>>
   /** All tags, with the media type of what they point at. */

@@ -45,7 +45,12 @@ async function scrub(stored: Buffer[], locks: ContentLocks): Promise<string[]> {
     locks,
     clock: { now: () => 0 },
   }
-  const bounds = { rowsPerPage: 10, orphanSecondsMin: 0, holdersShownMax: 10 }
+  const bounds = {
+    rowsPerPage: 10,
+    orphanSecondsMin: 0,
+    holdersShownMax: 10,
+    manifestBytesMax: 1_000_000,
+  }
   const signal = new AbortController().signal
   const monitor = { signal, progress: () => undefined, tell: () => Promise.resolve() }
   await new Scrub(parts, bounds).scrub({ repair: true }, monitor)
