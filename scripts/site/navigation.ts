@@ -1,5 +1,5 @@
 // The site's navigation is the list of documents in the README: paragraphs of its section "Documentation", each with
-// what the links are for before the colon.
+// what the links are for before the colon. A paragraph without links is for readers of the README only.
 
 import { marked, type Token, type Tokens } from 'marked'
 
@@ -21,6 +21,7 @@ export function readNavigation(readme: readonly Token[]): NavigationGroup[] {
       title: paragraph.text.split(':', 1)[0] ?? '',
       links: linksOf(paragraph),
     }))
+    .filter(({ links }) => links.length > 0)
 }
 
 function linksOf(paragraph: Tokens.Paragraph): { href: string; text: string }[] {

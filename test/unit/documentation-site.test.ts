@@ -47,6 +47,12 @@ function leads(page: string, href: string): boolean {
   return attributes(pages.get(target) ?? '', 'id').includes(anchor)
 }
 
+test('the navigation has what leads to pages, and nothing else', () => {
+  const [, navigation = ''] = /<nav[^>]*>(.*?)<\/nav>/s.exec(pages.get('index.html') ?? '') ?? []
+  assert.match(navigation, /<p>To begin<\/p>\n<ul><li><a href="\.\/docs\/quick-start\.html"/)
+  assert.doesNotMatch(navigation, /<p>[^<]*<\/p>\n<ul><\/ul>/)
+})
+
 test('nothing is loaded from another host', () => {
   const loaded = [...pages.values()].flatMap((html) => attributes(html, 'src'))
   assert.deepEqual(
