@@ -1,11 +1,11 @@
 /** The data directory of a Trow that does not run, opened to be written to by `trow import`. */
-import { readdir } from 'node:fs/promises'
 import type { Config } from '../config/config.ts'
 import { limits } from '../config/limits.ts'
 import { StartError } from '../lib/start-error.ts'
 import { DataDirectoryDestination } from '../moving/data-directory-destination.ts'
 import { Mounts } from '../registry/mounts.ts'
 import { Uploads } from '../registry/uploads.ts'
+import { listVolumeNames } from '../storage/filesystem/volume-names.ts'
 import { makeContent } from './content.ts'
 import { keepLinks } from './links.ts'
 import { nobodys, quiet } from './offline.ts'
@@ -43,8 +43,8 @@ export async function openImportTarget(
 }
 
 async function refuseOtherDirectory(path: string): Promise<void> {
-  const names = await readdir(path).catch((): string[] => [])
-  const isOther = names.some((name) => name !== 'lost+found') && !names.includes('format.json')
+  const names = await listVolumeNames(path).catch((): string[] => [])
+  const isOther = names.length > 0 && !names.includes('format.json')
   if (isOther && !names.includes('trow.db')) {
     throw new StartError(
       `${path} is neither empty nor a data directory of Trow: it has no format.json`,

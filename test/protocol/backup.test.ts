@@ -211,6 +211,25 @@ describe('a restore', () => {
     assert.deepEqual(await readdir(at('full')), ['file'])
   })
 
+  test('of a backup that is on a volume of its own, into a fresh volume', async () => {
+    await using directory = await temporaryDirectory()
+    await using registry = await startRegistry()
+    const image = imageFixture({ seed: 12 })
+    await registry.push('app', 'v1', image)
+    const volumes = [join(directory.path, 'backup'), join(directory.path, 'data')] as const
+    // As ext4 has it, which only root may look into.
+    for (const volume of volumes) await mkdir(join(volume, 'lost+found'), { recursive: true })
+    for (const volume of volumes) await chmod(join(volume, 'lost+found'), 0)
+    const [target, restored] = volumes
+    const taken = await backUp(registry, target)
+    assert.equal(taken.code, 0, taken.stderr)
+    const { code, stderr } = await runTrow(['restore', target, '--data-dir', restored])
+    assert.equal(code, 0, stderr)
+    await using copy = await startRegistry({ dataDirectory: restored })
+    assert.ok(await isWhole(copy, 'app', 'v1', image))
+    for (const volume of volumes) await chmod(join(volume, 'lost+found'), 0o700)
+  })
+
   test('of an archive that was cut short is refused', async () => {
     await using directory = await temporaryDirectory()
     await using registry = await startRegistry()

@@ -8,6 +8,7 @@ import { renameDurably, writeFileDurably } from '../../lib/durable.ts'
 import { StartError } from '../../lib/start-error.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { isMissing } from '../filesystem/file-error.ts'
+import { listVolumeNames } from '../filesystem/volume-names.ts'
 import { blobName, databaseName, markName, parseBlobName } from './names.ts'
 import type { BackupTarget } from './target.ts'
 import { writeVerified } from './verified-copy.ts'
@@ -22,7 +23,7 @@ export class DirectoryTarget implements BackupTarget {
   /** @throws StartError when the directory holds anything but a backup. */
   static async open(root: string): Promise<DirectoryTarget> {
     await mkdir(root, { recursive: true })
-    const names = await readdir(root)
+    const names = await listVolumeNames(root)
     if (names.length > 0 && !names.includes(markName)) {
       throw new StartError(
         `${root} is not empty and no backup (it holds no ${markName}): name another directory`,

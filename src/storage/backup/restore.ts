@@ -2,7 +2,7 @@
  * Makes a data directory of a backup. Every blob's digest is verified while it is written. Until all of it
  * is there nobody can use the directory; a restore that was interrupted goes on where it stopped.
  */
-import { chmod, mkdir, readdir, rm, stat } from 'node:fs/promises'
+import { chmod, mkdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeFileDurably } from '../../lib/durable.ts'
 import { StartError } from '../../lib/start-error.ts'
@@ -11,6 +11,7 @@ import type { OperationMonitor } from '../../registry/operation.ts'
 import { isMissing } from '../filesystem/file-error.ts'
 import { isMarkedBy, markComplete, markIncomplete } from '../filesystem/incomplete.ts'
 import type { DataLayout } from '../filesystem/layout.ts'
+import { listVolumeNames } from '../filesystem/volume-names.ts'
 import { backupForm, databaseName, formatName, keyName, markName, parseBlobName } from './names.ts'
 import type { Snapshots } from './snapshot.ts'
 import type { SourceFile } from './source.ts'
@@ -126,7 +127,7 @@ export class Restore {
 /** @throws StartError unless it is empty, or was begun by a restore. */
 async function takeDirectory(layout: DataLayout): Promise<void> {
   await mkdir(layout.root, { recursive: true })
-  if ((await readdir(layout.root)).length === 0) return
+  if ((await listVolumeNames(layout.root)).length === 0) return
   if (await isMarkedBy(layout, restoreCommand)) return
   throw new StartError(
     `${layout.root} is not empty: a backup is restored into an empty directory; nothing was changed`,
