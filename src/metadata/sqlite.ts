@@ -2,6 +2,7 @@
  * The embedded metadata database: node:sqlite behind Kysely. One connection writes, another one
  * reads, so that a page of tags does not wait for a push.
  */
+import { dirname } from 'node:path'
 import { Kysely, SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler } from 'kysely'
 import { limits } from '../config/limits.ts'
 import { StartError } from '../lib/start-error.ts'
@@ -89,7 +90,7 @@ function cannotOpen(path: string, cause: unknown): StartError {
   const problem = cause instanceof Error ? cause.message : String(cause)
   const advice = isBusy(cause)
     ? 'another program uses it: stop that one first'
-    : 'restore it from a backup, or move it away to start with an empty registry'
+    : `run: trow scrub --rebuild --data-dir ${dirname(path)}, or restore a backup`
   return new StartError(`the metadata database ${path} cannot be opened: ${problem}; ${advice}`, {
     cause,
   })

@@ -82,7 +82,7 @@ describe('the SQLite database', () => {
     await writeFile(path, 'this was never a database, however long it is'.repeat(100))
     await assert.rejects(openSqlite(path), {
       name: 'StartError',
-      message: /restore it from a backup/,
+      message: /run: trow scrub --rebuild --data-dir .*, or restore a backup/,
     })
     assert.deepEqual(await openFilesUnder(directory.path), [])
   })

@@ -171,17 +171,25 @@ describe('a data directory with a database that cannot be used', () => {
   })
 
   const cases: [name: string, damage: () => Buffer, message: RegExp][] = [
-    ['empty', () => Buffer.alloc(0), /is empty, but there is content that it knew/],
-    ['cut short', () => sound.subarray(0, 40_960), /malformed; restore it from a backup/],
+    [
+      'empty',
+      () => Buffer.alloc(0),
+      /is empty, but there is content that it knew; .* run: trow scrub --rebuild/,
+    ],
+    [
+      'cut short',
+      () => sound.subarray(0, 40_960),
+      /malformed; run: trow scrub --rebuild --data-dir/,
+    ],
     [
       'something else',
       () => Buffer.alloc(100_000, 'garbage!'),
-      /file is not a database; restore it from a backup/,
+      /file is not a database; run: trow scrub --rebuild --data-dir/,
     ],
     [
       'damaged in the middle',
       () => Buffer.from(sound).fill('x', 8_192),
-      /malformed; restore it from a backup/,
+      /malformed; run: trow scrub --rebuild --data-dir/,
     ],
   ]
   for (const [name, damage, message] of cases) {

@@ -16,7 +16,7 @@ export async function refuseEmptiedDatabase(layout: DataLayout): Promise<void> {
   if (!hasLog && !(await hasContent(layout))) return
   throw new StartError(
     `the metadata database ${layout.database} is empty, but there is content that it knew; nothing ` +
-      'was changed: restore it from a backup, or move it away to start with an empty registry',
+      `was changed: run: trow scrub --rebuild --data-dir ${layout.root}, or restore a backup`,
   )
 }
 
