@@ -299,6 +299,24 @@ describe('memory', () => {
     assert.ok((await readFile(layout.upload(id))).equals(bytes))
     await uploads.deleteUpload(id)
   })
+
+  test('of an upload is free as soon as it is written, without the garbage collector', async () => {
+    await using store = await open()
+    const { layout, uploads } = store
+    const id = 'freed' as UploadId
+    const bytes = patternBytes(20_000)
+    const alone = new Uint8Array(bytes.subarray(0, 10_000))
+    const shared = Buffer.from(bytes).subarray(10_000)
+    const pieces = async function* (): AsyncGenerator<Uint8Array> {
+      yield alone
+      yield shared
+    }
+    await uploads.appendToUpload(id, 0, pieces(), unobserved)
+    assert.ok((await readFile(layout.upload(id))).equals(bytes))
+    assert.equal(alone.buffer.byteLength, 0, 'freed')
+    assert.ok(shared.equals(bytes.subarray(10_000)), 'memory that others use, too, is left alone')
+    await uploads.deleteUpload(id)
+  })
 })
 
 describe('a file system that refuses', () => {

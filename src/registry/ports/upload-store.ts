@@ -9,6 +9,7 @@ export interface UploadStore {
   /**
    * Cuts what is staged to `offset` bytes, then appends `chunks` to it, durably. Ends when `chunks`
    * ends or throws; what had arrived until then is kept either way. At offset 0 it begins an upload.
+   * A chunk is given away: its memory may be freed once it is written.
    * @throws when the bytes cannot be stored; then only the first `offset` bytes count.
    */
   appendToUpload(

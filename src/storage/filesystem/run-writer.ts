@@ -90,6 +90,7 @@ export class RunWriter {
     this.#writing = writeRun(this.#file, run, position)
       .finally(() => {
         gathered.bytes -= length
+        free(run)
       })
       .then(() => {
         onWritten?.(reached)
@@ -100,6 +101,17 @@ export class RunWriter {
     this.#writing.catch(() => {
       this.#hasFailed = true
     })
+  }
+}
+
+/**
+ * Frees the memory of chunks that have an ArrayBuffer to themselves, as those of request bodies do.
+ * Left to the garbage collector they made it mark the whole heap for every 64 MiB that were pushed: a
+ * third of a push's processor time.
+ */
+function free(run: readonly Uint8Array[]): void {
+  for (const { buffer, byteLength } of run) {
+    if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0)
   }
 }
 
