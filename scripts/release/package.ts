@@ -30,7 +30,10 @@ interface Manifest {
 async function bundle(directory: string): Promise<Metafile> {
   const { metafile } = await build({
     absWorkingDir: root,
-    entryPoints: { main: 'src/main.ts' },
+    entryPoints: {
+      main: 'src/main.ts',
+      'sqlite-check-worker': 'src/metadata/sqlite-check-worker.ts',
+    },
     outdir: join(directory, 'dist'),
     bundle: true,
     splitting: true,

@@ -2,22 +2,21 @@
  * Work on the data directory of a registry that does not run. The directory is taken as a server takes
  * it, so nobody else can use it meanwhile; nothing is made where there is none.
  */
-import { existsSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import type { Config } from '../config/config.ts'
 import { limits } from '../config/limits.ts'
 import { StartError } from '../lib/start-error.ts'
-import { SqliteSnapshots } from '../metadata/sqlite-snapshots.ts'
-import type { OperationEvent } from '../registry/operation.ts'
-import type { OperationWork } from '../registry/operation.ts'
+import { findDatabaseProblem } from '../metadata/sqlite-check.ts'
+import type { OperationEvent, OperationMonitor, OperationWork } from '../registry/operation.ts'
 import type { Log } from '../registry/request-context.ts'
 import type { OperationKind } from '../registry/operations.ts'
 import { DamageCounts } from '../registry/damage-counts.ts'
-import { Rebuild } from '../registry/rebuild.ts'
+import { Rebuild, type RebuildReport } from '../registry/rebuild.ts'
 import type { ScrubOptions } from '../registry/scrub.ts'
 import { Uploads } from '../registry/uploads.ts'
-import { DataLayout } from '../storage/filesystem/layout.ts'
+import type { DataDirectory } from '../storage/filesystem/data-directory.ts'
+import type { PutAside } from '../storage/filesystem/database-file.ts'
 import { makeCollector, makeOperations, makePromises } from './collecting.ts'
 import { makeScrub } from './scrubbing.ts'
 import { openStores, type Stores } from './stores.ts'
@@ -37,29 +36,44 @@ export async function* collectOffline(
   })
 }
 
-/** @throws as above */
+/**
+ * With repair a database that is damaged or lost is put aside and made anew first.
+ * @throws as above
+ */
 export async function* scrubOffline(
   config: Config,
   options: ScrubOptions,
   signal: AbortSignal,
 ): AsyncGenerator<OperationEvent> {
-  refuseDamagedDatabase(config.dataDir)
-  yield* workOffline(config, 'scrub', signal, (stores) => {
-    const scrub = makeScrub(stores, new DamageCounts())
-    return (monitor) => scrub.scrub(options, monitor)
+  await requireDataDirectory(config.dataDir)
+  await using resources = new AsyncDisposableStack()
+  const opened = await openStores(config, resources, {
+    findDatabaseProblem: (path) => findDatabaseProblem(path, signal),
+    ...(options.repair && { putDatabaseAside: 'if damaged' }),
   })
+  const { directory, stores } = opened
+  const scrub = makeScrub(stores, new DamageCounts())
+  const work: OperationWork = async (monitor) => {
+    const { putAside } = directory
+    if (putAside === undefined) return await scrub.scrub(options, monitor)
+    await monitor.tell(describePutAside(directory, putAside))
+    // What a manifest needs and is not there, the scrub tells.
+    const rebuilt = await rebuild(opened, { tellsIncomplete: false }, monitor)
+    // What could not be brought back may be among the bytes that nobody has now.
+    const keepsOrphans = rebuilt.problems > 0
+    const report = await scrub.scrub({ ...options, keepsOrphans }, monitor)
+    return { ...report, unrepaired: report.unrepaired + rebuilt.problems, rebuilt }
+  }
+  const operation = resources.use(makeOperations(quiet).start('scrub', work, signal))
+  yield* operation.events()
 }
 
-/** All of it is read, which a running server would not have the time for. @throws StartError */
-function refuseDamagedDatabase(dataDir: string): void {
-  const { database } = new DataLayout(resolve(dataDir))
-  if (!existsSync(database)) return
-  const problem = new SqliteSnapshots(database).findProblem(database)
-  if (problem === undefined) return
-  throw new StartError(
-    `the metadata database ${database} is damaged: ${problem}; make it anew: ` +
-      `trow scrub --rebuild --data-dir ${dataDir}`,
-  )
+function describePutAside({ layout }: DataDirectory, { reason, path }: PutAside): object {
+  const where = path === undefined ? '' : `; the file is kept as ${path}`
+  const message =
+    `the metadata database ${layout.database} ${reason}${where}: ` +
+    'it is made anew from links.log and the manifests'
+  return { problem: 'database', message, repaired: true, ...(path !== undefined && { path }) }
 }
 
 /** The database is put aside first, whatever is in it. @throws as above */
@@ -69,16 +83,21 @@ export async function* rebuildOffline(
 ): AsyncGenerator<OperationEvent> {
   await requireDataDirectory(config.dataDir)
   await using resources = new AsyncDisposableStack()
-  const options = { putDatabaseAside: true }
-  const { stores, directory } = await openStores(config, resources, options)
-  const settings = { manifestBytesMax: limits.manifestBytesMax }
-  const work: OperationWork = async (monitor) => {
-    const report = await new Rebuild(stores, settings, monitor).run()
-    await directory.completeDatabase()
-    return report
-  }
+  const opened = await openStores(config, resources, { putDatabaseAside: 'always' })
+  const work: OperationWork = (monitor) => rebuild(opened, { tellsIncomplete: true }, monitor)
   const operation = resources.use(makeOperations(quiet).start('rebuild', work, signal))
   yield* operation.events()
+}
+
+async function rebuild(
+  { stores, directory }: { readonly stores: Stores; readonly directory: DataDirectory },
+  settings: { readonly tellsIncomplete: boolean },
+  monitor: OperationMonitor,
+): Promise<RebuildReport> {
+  const { manifestBytesMax } = limits
+  const report = await new Rebuild(stores, { ...settings, manifestBytesMax }, monitor).run()
+  await directory.completeDatabase()
+  return report
 }
 
 async function* workOffline(

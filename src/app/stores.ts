@@ -12,7 +12,8 @@ import type { Clock } from '../registry/ports/clock.ts'
 import type { MetadataStore } from '../registry/ports/metadata-store.ts'
 import type { UploadStore } from '../registry/ports/upload-store.ts'
 import { FilesystemBlobStore } from '../storage/filesystem/blob-store.ts'
-import { DataDirectory, type DirectoryOptions } from '../storage/filesystem/data-directory.ts'
+import { DataDirectory } from '../storage/filesystem/data-directory.ts'
+import type { DatabaseOptions } from '../storage/filesystem/database-file.ts'
 import { ReadBuffers } from '../storage/filesystem/read-buffers.ts'
 import { LinkLog } from '../storage/filesystem/link-log.ts'
 import type { DataLayout } from '../storage/filesystem/layout.ts'
@@ -33,11 +34,13 @@ export interface Stores {
 export async function openStores(
   config: Config,
   resources: AsyncDisposableStack,
-  options: DirectoryOptions = {},
+  options: DatabaseOptions = {},
 ): Promise<{ stores: Stores; root: string; directory: DataDirectory }> {
   const directory = resources.use(await DataDirectory.open(config.dataDir, options))
   const { layout } = directory
-  const databases = resources.use(await openSqlite(layout.database))
+  const databases = resources.use(
+    await openSqlite(layout.database, { beforeNew: () => directory.requireNew() }),
+  )
   const clock: Clock = { now: () => Date.now() }
   const buffers = new ReadBuffers({
     bytes: limits.readBufferBytes,

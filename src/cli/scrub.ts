@@ -6,6 +6,7 @@ import { Command } from 'commander'
 import { parseByteSize } from '../config/byte-size.ts'
 import { InvalidSetting } from '../config/invalid-setting.ts'
 import { StartError } from '../lib/start-error.ts'
+import { isRecord } from '../oci/descriptor.ts'
 import { printable } from '../oci/upstream-error.ts'
 import { formatBytes, formatCount } from './format.ts'
 import { type OperationEvent, watchOperation } from './operation-events.ts'
@@ -54,7 +55,8 @@ async function scrub(
           signal,
         )
       },
-      interrupted: 'interrupted; what was repaired until now is repaired',
+      interrupted:
+        'interrupted; what was repaired until now is repaired, start it again for the rest',
       show: (events) => show(events, flags, terminal, describeScrub),
     },
   )
@@ -129,6 +131,12 @@ interface Item {
 }
 
 function describeScrub(report: Readonly<Record<string, unknown>>): string {
+  const { rebuilt } = report
+  const first = isRecord(rebuilt) ? `${describeRebuild(rebuilt)}\n` : ''
+  return `${first}${describeChecked(report)}`
+}
+
+function describeChecked(report: Readonly<Record<string, unknown>>): string {
   const looked =
     `${formatCount(Number(report['blobs']), 'blob')} (${formatBytes(Number(report['bytes']))}) and ` +
     `${formatCount(Number(report['manifests']), 'manifest')} checked`

@@ -18,11 +18,20 @@ const migrations = {
   '0004-links': links,
 }
 
-/** @throws StartError when the database is newer than this program, or cannot be brought up. */
-export async function migrate(db: Kysely<Schema>, place: string): Promise<void> {
+/**
+ * @param beforeNew asked before the first table is made; what it throws keeps it from that.
+ * @throws StartError when the database is newer than this program, or cannot be brought up.
+ */
+export async function migrate(
+  db: Kysely<Schema>,
+  place: string,
+  beforeNew: () => Promise<void>,
+): Promise<void> {
   const provider = { getMigrations: () => Promise.resolve(migrations) }
   const migrator = new Migrator({ db, provider })
-  const unknown = await unknownMigrations(db)
+  const applied = await appliedMigrations(db)
+  if (applied.length === 0) await beforeNew()
+  const unknown = applied.filter((name) => !Object.hasOwn(migrations, name))
   if (unknown.length > 0) {
     throw new StartError(
       `${place} was written by a newer version of Trow (it has ${unknown.join(', ')}); ` +
@@ -40,7 +49,7 @@ export async function migrate(db: Kysely<Schema>, place: string): Promise<void> 
   }
 }
 
-async function unknownMigrations(db: Kysely<Schema>): Promise<string[]> {
+async function appliedMigrations(db: Kysely<Schema>): Promise<string[]> {
   const tables = await db.introspection.getTables({ withInternalKyselyTables: true })
   if (!tables.some((table) => table.name === 'kysely_migration')) return []
   const applied = await db
@@ -49,5 +58,5 @@ async function unknownMigrations(db: Kysely<Schema>): Promise<string[]> {
     .select('name')
     .orderBy('name')
     .execute()
-  return applied.map((row) => row.name).filter((name) => !Object.hasOwn(migrations, name))
+  return applied.map((row) => row.name)
 }

@@ -4,6 +4,7 @@
  */
 import { DatabaseSync } from 'node:sqlite'
 import type { BlobRecord } from '../registry/ports/records.ts'
+import { findDatabaseProblem } from './sqlite-check.ts'
 
 const busyMs = 30_000
 const rowsPerPage = 1_000
@@ -51,18 +52,7 @@ export class SqliteSnapshots {
     }
   }
 
-  findProblem(path: string): string | undefined {
-    try {
-      const snapshot = new DatabaseSync(path, { readOnly: true })
-      try {
-        const row = snapshot.prepare('pragma quick_check(1)').get() as { quick_check?: string }
-        // It writes several lines.
-        return row.quick_check === 'ok' ? undefined : row.quick_check?.replaceAll(/\s+/g, ' ')
-      } finally {
-        snapshot.close()
-      }
-    } catch (error) {
-      return error instanceof Error ? error.message : 'it cannot be read'
-    }
+  findProblem(path: string): Promise<string | undefined> {
+    return findDatabaseProblem(path)
   }
 }

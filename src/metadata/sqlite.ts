@@ -17,13 +17,22 @@ export interface Databases extends AsyncDisposable {
   readonly writes: Kysely<Schema>
 }
 
+interface Settings {
+  readonly busySecondsMax?: number
+  /** Asked before a new database is made; what it throws keeps it from that. */
+  readonly beforeNew?: () => Promise<void>
+}
+
 /** @throws StartError when the file is no database, or of a newer version. */
 export async function openSqlite(
   path: string,
-  settings: { busySecondsMax: number } = { busySecondsMax: limits.databaseBusySecondsMax },
+  {
+    busySecondsMax = limits.databaseBusySecondsMax,
+    beforeNew = () => Promise.resolve(),
+  }: Settings = {},
 ): Promise<Databases> {
   const writes = connect(path, {
-    ...settings,
+    busySecondsMax,
     writable: true,
     pragmas: [
       'PRAGMA journal_mode = WAL',
@@ -33,9 +42,9 @@ export async function openSqlite(
     ],
   })
   try {
-    await migrate(writes.db, path)
+    await migrate(writes.db, path, beforeNew)
     const reads = connect(path, {
-      ...settings,
+      busySecondsMax,
       writable: false,
       pragmas: ['PRAGMA query_only = ON'],
     })

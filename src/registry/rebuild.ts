@@ -23,6 +23,12 @@ interface Parts {
   readonly links: LinkStore
 }
 
+interface Settings {
+  readonly manifestBytesMax: number
+  /** Of manifests, for which something that they need is lost; a scrub tells that as well. */
+  readonly tellsIncomplete: boolean
+}
+
 /** What could not be brought back as it was. */
 export interface RebuildProblem {
   readonly repository: RepositoryName
@@ -40,14 +46,14 @@ export interface RebuildReport {
 
 export class Rebuild {
   readonly #parts: Parts
-  readonly #manifestBytesMax: number
+  readonly #settings: Settings
   readonly #monitor: OperationMonitor
   readonly #repositories = new Set<RepositoryName>()
   #counts = { manifests: 0, tags: 0, blobs: 0, problems: 0 }
 
-  constructor(parts: Parts, settings: { manifestBytesMax: number }, monitor: OperationMonitor) {
+  constructor(parts: Parts, settings: Settings, monitor: OperationMonitor) {
     this.#parts = parts
-    this.#manifestBytesMax = settings.manifestBytesMax
+    this.#settings = settings
     this.#monitor = monitor
   }
 
@@ -98,7 +104,7 @@ export class Rebuild {
       return
     }
     this.#counts.manifests += 1
-    if (isProxiedName(repository)) return
+    if (isProxiedName(repository) || !this.#settings.tellsIncomplete) return
     const missing = await metadata.findMissingContent(repository, { ...entry, manifests: [] })
     if (missing.length === 0) return
     await this.#tell(link, `what it needs is lost: ${missing.join(', ')}; push the image again`)
@@ -115,7 +121,7 @@ export class Rebuild {
   async #readEntry(link: Link): Promise<ManifestEntry | undefined> {
     const { digest, mediaType } = link
     const stored = await this.#parts.blobs.statBlob(digest)
-    if (stored === undefined || stored.size > this.#manifestBytesMax) {
+    if (stored === undefined || stored.size > this.#settings.manifestBytesMax) {
       await this.#tell(link, 'its manifest is lost; push the image again')
       return undefined
     }

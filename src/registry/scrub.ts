@@ -40,6 +40,8 @@ export interface ScrubOptions {
   readonly repair: boolean
   /** Bytes a second that are read; undefined for as fast as it goes. */
   readonly rateBytes?: number
+  /** Bytes that no repository has are left where they are, with repair as well. */
+  readonly keepsOrphans?: boolean
 }
 
 /** Something that is not as it should be. */
@@ -149,9 +151,12 @@ class ScrubPass {
     if (age < this.#bounds.orphanSecondsMin * 1000) return
     // A push may have made its row since the rows were read.
     if ((await this.#parts.metadata.findHolders(digest, 1)).length > 0) return
-    if (this.#options.repair) await this.#parts.removal.removeContent([{ digest, size }])
-    const message = `${size} bytes that no repository has`
-    await this.#tell({ problem: 'orphan', digest, message, repaired: this.#options.repair })
+    const { repair, keepsOrphans = false } = this.#options
+    const repaired = repair && !keepsOrphans
+    if (repaired) await this.#parts.removal.removeContent([{ digest, size }])
+    const kept = keepsOrphans ? ', kept for this time: links.log was not whole' : ''
+    const message = `${size} bytes that no repository has${kept}`
+    await this.#tell({ problem: 'orphan', digest, message, repaired })
   }
 
   async #lookAtMissing(row: BlobRecord): Promise<void> {

@@ -59,6 +59,14 @@ describe('the published package', () => {
     assert.match(listed.stdout, new RegExp(image.root.digest))
   })
 
+  test('checks a data directory, its database in another thread', async () => {
+    await using registry = await startRegistry({ program })
+    await registry.push('team/app', '1.0', image)
+    await registry.stop()
+    const { stdout } = await run(program, ['scrub', '--data-dir', registry.dataDirectory])
+    assert.match(stdout, /checked: all is well/)
+  })
+
   test('logs in to ECR, for which it loads what nothing else needs', async (t) => {
     await using scene = await startEcrScene(t, image, { program, hasRole: true })
     const reply = await scene.manifest(ecrHosts.host)

@@ -103,10 +103,15 @@ describe('a database that is lost', () => {
       (await failedStart(dataDirectory)).stderr,
       /metadata\.db is missing, but .*--rebuild/,
     )
-    const scrubbed = await runTrow(['scrub', '--repair', '--data-dir', dataDirectory])
+    const scrubbed = await runTrow(['scrub', '--data-dir', dataDirectory])
     assert.equal(scrubbed.code, 1)
     assert.match(scrubbed.stderr, /metadata\.db is missing/)
-    assert.equal((await rebuild(dataDirectory)).code, 0)
+    const repaired = await runTrow(['scrub', '--repair', '--data-dir', dataDirectory])
+    assert.equal(repaired.code, 0, repaired.stderr)
+    assert.match(
+      repaired.stdout,
+      /metadata\.db is missing: it is made anew .*\nthe database is made anew: .*\n.* all is well\n/,
+    )
     await registry.restart()
     assert.deepEqual(await answers(registry), before)
   })
@@ -304,7 +309,7 @@ describe('damaged content', () => {
     bytes.fill(0xff, bytes.length - 4096)
     await writeFile(path, bytes)
     const damaged = await runTrow(['scrub', '--data-dir', registry.dataDirectory])
-    assert.match(damaged.stderr, /metadata\.db is damaged: .*trow scrub --rebuild --data-dir/)
+    assert.match(damaged.stderr, /metadata\.db is damaged: .*trow scrub --repair --data-dir/)
     assert.equal((await rebuild(registry.dataDirectory)).code, 0)
     await registry.restart()
     assert.equal((await registry.request('GET', '/v2/app/manifests/v1')).status, 200)

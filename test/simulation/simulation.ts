@@ -432,7 +432,7 @@ export class Simulation implements AsyncDisposable {
     }
     this.#registry = await startRegistry(this.#root, this.#clock)
     const { metadata, blobStore: blobs, linkStore: links } = this.#registry
-    const settings = { manifestBytesMax: 1_000_000 }
+    const settings = { manifestBytesMax: 1_000_000, tellsIncomplete: true }
     const report = await new Rebuild({ metadata, blobs, links }, settings, silentMonitor).run()
     assert.equal(report.problems, 0)
     this.#model.loseDatabase(this.#clock.now())

@@ -24,7 +24,10 @@ export async function findBlob(
   return row && { digest, size: row.size }
 }
 
-/** Says that content is stored. Its size never changes: the digest is of the content. */
+/**
+ * Says that content is stored, after its digest was verified: a size that a rebuild of the database took
+ * of a damaged file is put right.
+ */
 export async function insertContent(
   db: Transaction<Schema>,
   content: BlobRecord,
@@ -33,7 +36,12 @@ export async function insertContent(
   await db
     .insertInto('blobs')
     .values({ digest: content.digest, size: content.size, created_at: now })
-    .onConflict((conflict) => conflict.column('digest').doNothing())
+    .onConflict((conflict) =>
+      conflict
+        .column('digest')
+        .doUpdateSet({ size: content.size })
+        .where('blobs.size', '<>', content.size),
+    )
     .execute()
 }
 

@@ -109,7 +109,7 @@ export class Restore {
     if (missing.length > 0) {
       throw new StartError(`this is no backup, or not all of one: it has no ${missing.join(', ')}`)
     }
-    const problem = snapshots.findProblem(layout.database)
+    const problem = await snapshots.findProblem(layout.database)
     if (problem !== undefined)
       throw new StartError(`the database of the backup is damaged: ${problem}`)
     for (const { digest, size } of snapshots.listContent(layout.database)) {

@@ -7,5 +7,5 @@ export interface Snapshots {
   /** All content that it knows, in the order of the digests. */
   listContent(path: string): Iterable<BlobRecord>
   /** @returns what is wrong with the file. */
-  findProblem(path: string): string | undefined
+  findProblem(path: string): Promise<string | undefined>
 }

@@ -3,56 +3,58 @@
  * version knows. Whatever is wrong with it is one line that says what to do, and nothing is touched.
  */
 import { constants } from 'node:fs'
-import { access, mkdir, readFile, rename, stat } from 'node:fs/promises'
-import { dirname, join, resolve } from 'node:path'
+import { access, mkdir, readFile, stat } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
 import { StartError } from '../../lib/start-error.ts'
 import { syncDirectory, writeFileDurably } from '../../lib/durable.ts'
+import {
+  type DatabaseOptions,
+  type PutAside,
+  refuseNewDatabase,
+  takeDatabase,
+} from './database-file.ts'
 import { errorCode, isMissing } from './file-error.ts'
-import { markComplete, markIncomplete, refuseIncomplete } from './incomplete.ts'
+import { markComplete } from './incomplete.ts'
 import { DataLayout } from './layout.ts'
 import { DirectoryLock } from './lock.ts'
-import { refuseEmptiedDatabase, refuseLostDatabase, refuseSplitVolumes } from './start-checks.ts'
+import { refuseSplitVolumes } from './split-volumes.ts'
 
 /** Raised when the layout changes; a directory of a higher number is refused. */
 const formatVersion = 1
 
-export interface DirectoryOptions {
-  /** Moves the database into the quarantine, so that a new one is made. */
-  readonly putDatabaseAside?: boolean
-}
-
-const rebuildCommand = 'trow scrub --rebuild'
-
 export class DataDirectory implements AsyncDisposable {
   readonly layout: DataLayout
+  /** The database file that was put aside. */
+  readonly putAside: PutAside | undefined
   readonly #lock: DirectoryLock
 
-  private constructor(layout: DataLayout, lock: DirectoryLock) {
+  private constructor(layout: DataLayout, lock: DirectoryLock, putAside: PutAside | undefined) {
     this.layout = layout
+    this.putAside = putAside
     this.#lock = lock
   }
 
   /** @throws StartError when the directory cannot be used, by this process, now. */
-  static async open(path: string, options: DirectoryOptions = {}): Promise<DataDirectory> {
+  static async open(path: string, options: DatabaseOptions = {}): Promise<DataDirectory> {
     const layout = new DataLayout(resolve(path))
     await makeRoot(layout.root)
     await refuseForeignData(layout.root)
     await refuseNewerFormat(layout)
     const lock = await takeLock(layout)
     try {
-      if (options.putDatabaseAside === true) await putDatabaseAside(layout)
-      else {
-        await refuseIncomplete(layout)
-        await refuseLostDatabase(layout)
-      }
-      await refuseEmptiedDatabase(layout)
+      const putAside = await takeDatabase(layout, options)
       await makeDirectories(layout)
       await refuseSplitVolumes(layout)
-      return new DataDirectory(layout, lock)
+      return new DataDirectory(layout, lock, putAside)
     } catch (cause) {
       await lock[Symbol.asyncDispose]()
       throw await explain(layout.root, cause)
     }
+  }
+
+  /** Before the first table of the database is made. @throws StartError when content is there already. */
+  async requireNew(): Promise<void> {
+    if (this.putAside === undefined) await refuseNewDatabase(this.layout)
   }
 
   /** Once the database that was put aside has been made anew. */
@@ -63,25 +65,6 @@ export class DataDirectory implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#lock[Symbol.asyncDispose]()
   }
-}
-
-/** As a whole or not at all: what is missing was moved before, and the rest follows it. */
-async function putDatabaseAside(layout: DataLayout): Promise<void> {
-  if (await isAbsent(layout.links)) {
-    throw new StartError(
-      `data directory ${layout.root} has no links, from which the database could be made: ` +
-        'restore a backup, or push the images again; nothing was changed',
-    )
-  }
-  await markIncomplete(layout, rebuildCommand)
-  await mkdir(layout.quarantine, { recursive: true })
-  const name = `metadata-${new Date().toISOString().replaceAll(':', '')}.db`
-  for (const suffix of ['', '-wal', '-shm']) {
-    const from = `${layout.database}${suffix}`
-    if (!(await isAbsent(from))) await rename(from, join(layout.quarantine, `${name}${suffix}`))
-  }
-  await syncDirectory(layout.quarantine)
-  await syncDirectory(layout.root)
 }
 
 async function makeRoot(root: string): Promise<void> {
