@@ -2,8 +2,8 @@
  * `trow export REFERENCE... TARGET`: writes images of a registry to an OCI image layout, a directory or
  * an archive, with all platforms and, if wanted, with what refers to them.
  */
-import { mkdtemp, rm } from 'node:fs/promises'
-import { dirname, join, resolve } from 'node:path'
+import { rm } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
 import { Command } from 'commander'
 import { StartError } from '../lib/start-error.ts'
 import { MoveError } from '../moving/content-source.ts'
@@ -11,6 +11,7 @@ import { archiveLayout } from '../moving/layout-archive.ts'
 import { LayoutDestination } from '../moving/layout-destination.ts'
 import { RegistrySource } from '../moving/registry-source.ts'
 import { type ImageReference, parseImageReference } from '../oci/image-reference.ts'
+import type { Digest } from '../oci/digest.ts'
 import { OciError } from '../oci/errors.ts'
 import type { RepositoryName } from '../oci/repository-name.ts'
 import type { Tag } from '../oci/tag.ts'
@@ -77,21 +78,22 @@ async function exportImages(work: Export, flags: ExportFlags, terminal: Terminal
     await exportTo(target, work, flags, terminal)
     return
   }
-  const directory = await mkdtemp(join(dirname(target), '.trow-export-'))
-  try {
-    await exportTo(directory, work, flags, terminal)
-    if (flags.dryRun !== true) await archiveLayout(directory, target, signal)
-  } finally {
-    await rm(directory, { recursive: true, force: true })
-  }
+  // Whatever ended an earlier one, its blobs are taken; what it listed may be another command's.
+  const directory = join(dirname(target), `.${basename(target)}.trow-export`)
+  if (flags.dryRun !== true) await rm(join(directory, 'index.json'), { force: true })
+  const listed = await exportTo(directory, work, flags, terminal)
+  if (flags.dryRun === true) return
+  await archiveLayout(directory, listed, { target, signal })
+  await rm(directory, { recursive: true, force: true })
 }
 
+/** @returns what the layout lists then. */
 async function exportTo(
   directory: string,
   { images, signal }: Export,
   flags: ExportFlags,
   terminal: Terminal,
-): Promise<void> {
+): Promise<Digest[]> {
   const [{ registry, repository }] = images
   const client = await openRegistry({ registry, repository }, flags, terminal, signal)
   await using source = new RegistrySource(client, images, { referrers: flags.referrers === true })
@@ -102,6 +104,7 @@ async function exportTo(
     dryRun: flags.dryRun === true,
   })
   await moveImages({ source, destination, terminal, signal, word: 'exported' }, flags)
+  return destination.listed
 }
 
 /** A tag alone is what clients expect, as long as it is one image's. */

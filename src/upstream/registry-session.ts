@@ -8,7 +8,7 @@ import type { RegistryHost } from '../oci/image-reference.ts'
 import { Authorizer } from './authorization.ts'
 import type { Credentials, CredentialSource } from './credentials.ts'
 import { Endpoint, type Scheme } from './endpoint.ts'
-import type { UpstreamError } from '../oci/upstream-error.ts'
+import { UpstreamError } from '../oci/upstream-error.ts'
 import {
   contentError,
   readJson,
@@ -108,7 +108,7 @@ export class RegistrySession {
     const query = new URLSearchParams({ n: String(entries), ...(last !== undefined && { last }) })
     let path = `${request.path}?${query.toString()}`
     for (let pages = 1; ; pages++) {
-      const response = await this.get({ ...request, path })
+      const response = await this.#getPage({ ...request, path })
       yield await readJson(response, limits.upstreamPageBytesMax, request.signal)
       const next = nextPage(response)
       if (next === undefined) return
@@ -116,6 +116,22 @@ export class RegistrySession {
         throw contentError(response.url, `its list has more than ${pages} pages`)
       }
       path = next
+    }
+  }
+
+  /** Where its operator allows fewer on a page (distribution's `catalog.maxentries`), as many as that. */
+  async #getPage(request: SessionRequest): Promise<UpstreamResponse> {
+    try {
+      return await this.get(request)
+    } catch (error) {
+      const isTooMany =
+        error instanceof UpstreamError && error.codes.includes('PAGINATION_NUMBER_INVALID')
+      if (!isTooMany) throw error
+      const [path = '', query] = request.path.split('?')
+      const parameters = new URLSearchParams(query)
+      if (!parameters.has('n')) throw error
+      parameters.delete('n')
+      return await this.get({ ...request, path: `${path}?${parameters.toString()}` })
     }
   }
 

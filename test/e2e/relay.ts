@@ -1,13 +1,17 @@
 // A TCP relay in front of a registry: the address that clients have stays the same while the server
 // behind it is killed and comes back on another port, and a test can wait for the moment at which so
-// many bytes of a push (or of a pull) have gone through, which is in the middle of it.
+// many bytes of a push (or of a pull) have gone through, which is in the middle of it. Told to, it cuts
+// connections off at a byte.
 
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
+import { Transform } from 'node:stream'
 
 export type Direction = 'push' | 'pull'
 
 export class Relay implements AsyncDisposable {
+  /** Each ends the next connection on which so many bytes have come from the server, at that byte. */
+  readonly cuts: number[] = []
   readonly #target: () => Promise<number>
   readonly #server = createServer((client) => void this.#relay(client))
   readonly #sockets = new Set<Socket>()
@@ -63,9 +67,27 @@ export class Relay implements AsyncDisposable {
       ['pull', server, client],
     ] as const) {
       from.on('data', (chunk) => this.#count(direction, chunk.length))
-      from.pipe(to)
+      from.pipe(direction === 'pull' ? this.#cutting(server, client) : to)
       from.once('close', () => to.destroy())
     }
+  }
+
+  #cutting(server: Socket, client: Socket): Transform {
+    let passed = 0
+    const transform = new Transform({
+      transform: (chunk: Buffer, _, done) => {
+        const [at = Infinity] = this.cuts
+        const rest = at - passed
+        passed += chunk.length
+        if (passed < at) return done(null, chunk)
+        this.cuts.shift()
+        transform.unpipe(client)
+        server.destroy()
+        client.end(chunk.subarray(0, rest))
+      },
+    })
+    transform.pipe(client)
+    return transform
   }
 
   #adopt(socket: Socket): void {

@@ -3,7 +3,7 @@
  * images come along, that nothing is sent twice, and that `trow import` reads what was exported.
  */
 import assert from 'node:assert/strict'
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { imageFixture } from '../support/image-fixture.ts'
@@ -81,6 +81,20 @@ describe('trow mirror', () => {
     assert.equal(there.code, 1)
     assert.match(there.stdout, /failed .*team\/index:v1/)
   })
+
+  test('takes more tags than there are on a page', async () => {
+    const names = Array.from({ length: 1_100 }, (_, at) => `t${String(at).padStart(4, '0')}`)
+    const [manifest] = other.manifests
+    assert.ok(manifest)
+    await from.push('paged', 't0000', other)
+    for (let at = 0; at < names.length; at += 10) {
+      const query = names.slice(at, at + 10).map((name) => `tag=${name}`)
+      await from.pushManifest('paged', `t0000?${query.join('&')}`, manifest)
+    }
+    const { code, stdout, stderr } = await mirror('--repository', 'paged', '--dry-run')
+    assert.equal(code, 0, stdout.slice(0, 500) + stderr)
+    assert.match(stdout, /1100 images: 1100 would be copied, 0 already there/)
+  })
 })
 
 describe('trow export', () => {
@@ -110,4 +124,35 @@ describe('trow export', () => {
       assert.deepEqual(digests.toSorted(), expected.toSorted())
     })
   }
+  test('lists a signature that a crash left unlisted', async () => {
+    await using temporary = await temporaryDirectory()
+    const path = join(temporary.path, 'layout')
+    const args = ['export', `${from.host}/team/index:v1`, path, '--referrers', ...login]
+    assert.equal((await runTrow(args)).code, 0)
+    const file = join(path, 'index.json')
+    const whole = await readFile(file, 'utf8')
+    const index = JSON.parse(whole) as { manifests: { digest: string }[] }
+    const manifests = index.manifests.filter(({ digest }) => digest !== signature.root.digest)
+    await writeFile(file, JSON.stringify({ ...index, manifests }))
+    assert.equal((await runTrow(args)).code, 0)
+    assert.equal(await readFile(file, 'utf8'), whole)
+  })
+
+  test('to an archive takes up what an earlier one had, and only what it is asked for', async () => {
+    await using temporary = await temporaryDirectory()
+    const target = join(temporary.path, 'app.tar')
+    const working = join(temporary.path, '.app.tar.trow-export')
+    const [first, second] = ['team/index:v1', 'other:v1'].map((name) => `${from.host}/${name}`)
+    assert.equal((await runTrow(['export', first ?? '', working, ...login])).code, 0)
+    const exported = await runTrow(['export', second ?? '', target, ...login])
+    assert.equal(exported.code, 0, exported.stderr)
+    assert.deepEqual(await readdir(temporary.path), ['app.tar'])
+    const fresh = join(temporary.path, 'fresh.tar')
+    assert.equal((await runTrow(['export', second ?? '', fresh, ...login])).code, 0)
+    assert.ok((await readFile(target)).equals(await readFile(fresh)))
+
+    assert.equal((await runTrow(['export', first ?? '', working, ...login])).code, 0)
+    const again = await runTrow(['export', first ?? '', target, ...login])
+    assert.match(again.stdout, /1 exported, 0 already there; 0 B moved/)
+  })
 })

@@ -13,11 +13,13 @@ type GateAnswer =
   | 'nothing'
   | { readonly status: number; readonly headers?: Readonly<Record<string, string>> }
 
+type GateRule = (request: Pick<LoggedRequest, 'method' | 'path'>) => GateAnswer
+
 type Behind = Pick<Upstream, 'host' | 'kill' | typeof Symbol.asyncDispose>
 
 export class UpstreamGate implements Upstream {
-  /** From now on. */
-  answer: GateAnswer = 'pass'
+  /** From now on, to all or by what is asked. */
+  answer: GateAnswer | GateRule = 'pass'
   readonly #server = createServer((incoming, outgoing) => this.#receive(incoming, outgoing))
   #behind: Behind | undefined
   #requests: LoggedRequest[] = []
@@ -69,10 +71,11 @@ export class UpstreamGate implements Upstream {
     // A client that leaves is none of the gate's business.
     incoming.on('error', () => undefined)
     outgoing.on('error', () => undefined)
-    if (this.answer === 'nothing') return
-    if (this.answer !== 'pass') {
-      log.status = this.answer.status
-      outgoing.writeHead(log.status, this.answer.headers).end()
+    const answer = typeof this.answer === 'function' ? this.answer(log) : this.answer
+    if (answer === 'nothing') return
+    if (answer !== 'pass') {
+      log.status = answer.status
+      outgoing.writeHead(log.status, answer.headers).end()
       return
     }
     const [hostname, port] = (this.#behind?.host ?? '').split(':')

@@ -26,6 +26,8 @@ export interface UpstreamOptions {
   readonly tls?: IssuedCertificate
   /** Without it everybody may do everything. */
   readonly login?: Login
+  /** A page of its list of repositories has no more, and more may not be asked for. */
+  readonly catalogEntriesMax?: number
 }
 
 /** A line of the access log. */
@@ -66,7 +68,7 @@ export async function startUpstream(options: UpstreamOptions): Promise<Upstream>
 /** Its configuration is YAML, so JSON will do. */
 async function writeConfig(
   directory: string,
-  { storage, tls, login }: UpstreamOptions,
+  { storage, tls, login, catalogEntriesMax }: UpstreamOptions,
 ): Promise<object> {
   const files = {
     certificate: join(directory, 'cert.pem'),
@@ -87,6 +89,7 @@ async function writeConfig(
       secret: 'of no use to anybody',
       ...(tls && { tls: { certificate: files.certificate, key: files.key } }),
     },
+    ...(catalogEntriesMax && { catalog: { maxentries: catalogEntriesMax } }),
     ...(login && { auth: { htpasswd: { realm: 'upstream', path: files.passwords } } }),
   }
 }
