@@ -4,7 +4,7 @@
 import { makeAdmitting } from './app/admitting.ts'
 import { startCollection } from './app/collecting.ts'
 import { makePullThrough, makeUpstreams, startCache, startUses } from './app/caching.ts'
-import { makeContent } from './app/content.ts'
+import { makeContent, makeReadChecks } from './app/content.ts'
 import type { Foundation, Reloads } from './app/foundation.ts'
 import { startScrub } from './app/scrubbing.ts'
 import { accessSettings, listen, makeDispatcher } from './app/serving.ts'
@@ -113,12 +113,17 @@ async function serve(foundation: Foundation): Promise<Served> {
     manifests,
   })
   const damage = new DamageCounts()
+  const checks = makeReadChecks(foundation, damage)
   const metrics = makeMetrics(foundation, { ...cache, collector, damage })
   const health = new Health(stores, { holdsSeconds: limits.readinessHoldsSeconds })
-  const { pullThrough, proxiedListings } = makePullThrough(foundation, manifests, cache)
+  const { pullThrough, proxiedListings } = makePullThrough(foundation, {
+    ...cache,
+    manifests,
+    checks,
+  })
   const tagDigests = makeTagDigests(foundation, { manifests, pullThrough })
   const verbs = {
-    blobs: new Blobs({ ...stores, promises, damage }),
+    blobs: new Blobs({ ...stores, promises, damage, checks }),
     uploads,
     mounts: new Mounts(stores, { candidatesMax: limits.mountCandidatesMax }),
     manifests,

@@ -13,6 +13,7 @@ import { ProxiedListings } from '../registry/proxied-listings.ts'
 import type { PullCounts } from '../registry/pull-counts.ts'
 import { PullThrough, type PullThroughSettings } from '../registry/pull-through.ts'
 import { ContentRemoval } from '../registry/remove-content.ts'
+import type { ReadChecks } from '../registry/read-checks.ts'
 import { StaleCopies } from '../registry/stale-copies.ts'
 import { StorageRoom } from '../registry/storage-room.ts'
 import type { Logger } from '../telemetry/logger.ts'
@@ -85,8 +86,7 @@ export function startCache(foundation: Foundation, manifests: Manifests, uses: C
 
 export function makePullThrough(
   foundation: Foundation,
-  manifests: Manifests,
-  { uses, eviction, room }: Cache,
+  { uses, eviction, room, manifests, checks }: Cache & { manifests: Manifests; checks: ReadChecks },
 ): { pullThrough: PullThrough; proxiedListings: ProxiedListings } {
   const { config, log, onReload, stores, upstreams, resources } = foundation
   const fills = resources.use(
@@ -107,7 +107,7 @@ export function makePullThrough(
     ),
   )
   const staleCopies = new StaleCopies({ rememberedMax: limits.pullsRememberedMax })
-  const common = { ...stores, upstream: upstreams, manifests, fills, prefetch, staleCopies }
+  const common = { ...stores, checks, upstream: upstreams, manifests, fills, prefetch, staleCopies }
   const parts = { ...common, uses, room: eviction }
   const pullThrough = new PullThrough(parts, pullThroughSettings(config))
   onReload.push((changed) => pullThrough.reload(pullThroughSettings(changed)))

@@ -1,9 +1,11 @@
-/** Manifests and images, put together, with the rules for their tags. */
+/** What is served, put together: manifests and images with the rules for their tags, and blobs. */
 import { limits } from '../config/limits.ts'
 import type { CacheUses } from '../registry/cache-uses.ts'
+import type { DamageCounts } from '../registry/damage-counts.ts'
 import { Images } from '../registry/images.ts'
 import type { LinkKeeper } from '../registry/link-keeper.ts'
 import { Manifests } from '../registry/manifests.ts'
+import { ReadChecks } from '../registry/read-checks.ts'
 import type { Foundation } from './foundation.ts'
 
 export function makeContent(
@@ -34,4 +36,20 @@ export function makeContent(
     images.setTagPolicy(changed.tagPolicy)
   })
   return { manifests, images }
+}
+
+export function makeReadChecks(
+  { config, log, stores, onReload, resources }: Foundation,
+  damage: DamageCounts,
+): ReadChecks {
+  const checks = new ReadChecks(
+    { ...stores, damage, log },
+    {
+      rememberedMax: limits.readChecksRememberedMax,
+      rememberedSeconds: limits.readChecksRememberedSeconds,
+    },
+    config.storage.verifiesReads,
+  )
+  onReload.push((changed) => checks.reload(changed.storage.verifiesReads))
+  return resources.use(checks)
 }

@@ -120,7 +120,12 @@ export interface Config {
   readonly logFormat: LogFormat
   readonly trustedProxies: readonly AddressRange[]
   readonly uploadIdleSeconds: number
-  readonly storage: { readonly maxBytes?: number; readonly minFreeBytes?: number }
+  readonly storage: {
+    readonly maxBytes?: number
+    readonly minFreeBytes?: number
+    /** Whether a blob is hashed when it is read first. */
+    readonly verifiesReads: boolean
+  }
   readonly collection: Collection
   readonly tagPolicy: TagPolicy
   readonly shutdownGraceSeconds: number

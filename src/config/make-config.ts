@@ -37,6 +37,7 @@ export function makeConfig(
     storage: {
       ...given('maxBytes', settings.storage.max_size),
       ...given('minFreeBytes', settings.storage.min_free),
+      verifiesReads: settings.storage.verify_reads,
     },
     collection: {
       isEnabled: settings.gc.enabled,

@@ -1,7 +1,7 @@
 /** The part of the schema about the disk: how much all content may take. */
 import * as z from 'zod'
 import { parseByteSize } from './byte-size.ts'
-import { optional, read } from './schema-fields.ts'
+import { optional, read, withDefault } from './schema-fields.ts'
 
 const bytes = read(z.union([z.string(), z.number()]), parseByteSize)
 
@@ -13,5 +13,10 @@ export const storage = z.strictObject({
   min_free: optional(bytes, {
     description:
       'Disk that is to stay free: the cache gives back, and pushes are refused, before it is used',
+  }),
+  verify_reads: withDefault(z.boolean(), {
+    initial: true,
+    description:
+      'Hash a blob beside its first read, so that bytes which rotted on the disk are not served',
   }),
 })

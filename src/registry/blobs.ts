@@ -11,6 +11,8 @@ import type { DamageCounts } from './damage-counts.ts'
 import type { BlobReader, BlobStore } from './ports/blob-store.ts'
 import type { MetadataStore } from './ports/metadata-store.ts'
 import type { BlobRecord } from './ports/records.ts'
+import { putAsideIfWrong } from './put-aside.ts'
+import type { ReadChecks } from './read-checks.ts'
 import type { RequestContext } from './request-context.ts'
 
 interface Parts {
@@ -18,22 +20,15 @@ interface Parts {
   readonly blobs: BlobStore
   readonly promises: BlobPromises
   readonly damage: DamageCounts
+  readonly checks: Pick<ReadChecks, 'watch'>
   readonly locks: Pick<ContentLocks, 'whileRemoving'>
 }
 
 export class Blobs {
-  readonly #metadata: MetadataStore
-  readonly #blobs: BlobStore
-  readonly #promises: BlobPromises
-  readonly #damage: DamageCounts
-  readonly #locks: Parts['locks']
+  readonly #parts: Parts
 
-  constructor(stores: Parts) {
-    this.#metadata = stores.metadata
-    this.#blobs = stores.blobs
-    this.#promises = stores.promises
-    this.#damage = stores.damage
-    this.#locks = stores.locks
+  constructor(parts: Parts) {
+    this.#parts = parts
   }
 
   /**
@@ -47,9 +42,9 @@ export class Blobs {
     repository: RepositoryName,
     digest: Digest,
   ): Promise<BlobRecord> {
-    const record = await this.#promises.findBlob(context, repository, digest)
+    const record = await this.#parts.promises.findBlob(context, repository, digest)
     if (record === undefined) throw unknown(repository, digest)
-    const stored = await this.#blobs.statBlob(digest)
+    const stored = await this.#parts.blobs.statBlob(digest)
     if (stored?.size === record.size) return record
     throw await this.#lost(context, repository, record, stored?.size)
   }
@@ -60,10 +55,10 @@ export class Blobs {
     repository: RepositoryName,
     digest: Digest,
   ): Promise<BlobReader> {
-    const record = await this.#metadata.findBlob(repository, digest)
+    const record = await this.#parts.metadata.findBlob(repository, digest)
     if (record === undefined) throw unknown(repository, digest)
-    const reader = await this.#blobs.openBlob(digest)
-    if (reader?.size === record.size) return reader
+    const reader = await this.#parts.blobs.openBlob(digest)
+    if (reader?.size === record.size) return this.#parts.checks.watch(repository, record, reader)
     await reader?.[Symbol.asyncDispose]()
     throw await this.#lost(context, repository, record, reader?.size)
   }
@@ -77,7 +72,7 @@ export class Blobs {
     repository: RepositoryName,
     digest: Digest,
   ): Promise<void> {
-    const result = await this.#metadata.deleteBlob(repository, digest)
+    const result = await this.#parts.metadata.deleteBlob(repository, digest)
     if (result.outcome === 'unknown') throw unknown(repository, digest)
     if (result.outcome !== 'deleted' && 'by' in result) {
       throw new OciError('DENIED', {
@@ -89,14 +84,6 @@ export class Blobs {
     context.log.info({ repository, digest }, 'blob deleted')
   }
 
-  /** It is served to nobody again, and a push is taken: one that just came must stay. */
-  async #putAside({ digest, size }: BlobRecord): Promise<void> {
-    await this.#locks.whileRemoving([digest], async ([free]) => {
-      if (free === undefined || (await this.#blobs.statBlob(digest))?.size === size) return
-      await this.#blobs.quarantineBlob(digest)
-    })
-  }
-
   async #lost(
     context: RequestContext,
     repository: RepositoryName,
@@ -105,11 +92,11 @@ export class Blobs {
   ): Promise<OciError> {
     const { digest } = record
     // It was deleted meanwhile.
-    if ((await this.#metadata.findBlob(repository, digest)) === undefined) {
+    if ((await this.#parts.metadata.findBlob(repository, digest)) === undefined) {
       return unknown(repository, digest)
     }
-    this.#damage.note('serving')
-    if (size !== undefined) await this.#putAside(record)
+    this.#parts.damage.note('serving')
+    if (size !== undefined) await putAsideIfWrong(this.#parts, record)
     const found = size === undefined ? 'nothing' : `${size} bytes`
     context.log.error(
       { repository, digest, expected: record.size, found: size ?? null },

@@ -28,6 +28,7 @@ import type { MetadataStore } from './ports/metadata-store.ts'
 import type { BlobRecord } from './ports/records.ts'
 import type { Upstream, UpstreamRepository } from './ports/upstream.ts'
 import type { Prefetch } from './prefetch.ts'
+import type { ReadChecks } from './read-checks.ts'
 import type { RequestContext } from './request-context.ts'
 import type { StaleCopies } from './stale-copies.ts'
 import { isUnknown, translateUpstreamError } from './upstream-failure.ts'
@@ -41,6 +42,7 @@ interface Parts {
   readonly manifests: Manifests
   readonly metadata: MetadataStore
   readonly blobs: BlobStore
+  readonly checks: Pick<ReadChecks, 'watch'>
   readonly fills: Fills
   readonly prefetch: Prefetch
   readonly staleCopies: StaleCopies
@@ -225,10 +227,11 @@ export class PullThrough {
   }
 
   async #openStored(target: UpstreamRepository, digest: Digest): Promise<BlobReader | undefined> {
-    const record = await this.#parts.metadata.findBlob(cachedName(target), digest)
+    const repository = cachedName(target)
+    const record = await this.#parts.metadata.findBlob(repository, digest)
     if (record === undefined) return undefined
     const reader = await this.#parts.blobs.openBlob(digest)
-    if (reader?.size === record.size) return reader
+    if (reader?.size === record.size) return this.#parts.checks.watch(repository, record, reader)
     await reader?.[Symbol.asyncDispose]()
     return undefined
   }

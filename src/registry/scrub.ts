@@ -17,6 +17,7 @@ import type { BlobStore, StoredBlob } from './ports/blob-store.ts'
 import type { Clock } from './ports/clock.ts'
 import type { MetadataStore } from './ports/metadata-store.ts'
 import type { BlobRecord } from './ports/records.ts'
+import { putAsideIfWrong } from './put-aside.ts'
 import type { ContentRemoval } from './remove-content.ts'
 
 interface Parts {
@@ -175,30 +176,12 @@ class ScrubPass {
     if (found === undefined || (found.size === size && found.digest === digest)) return
     const { metadata } = this.#parts
     const repositories = await metadata.findHolders(digest, this.#bounds.holdersShownMax)
-    if (this.#options.repair && !(await this.#putAside({ digest, size }))) return
+    if (this.#options.repair && !(await putAsideIfWrong(this.#parts, { digest, size }))) return
     const message =
       found.size === size
         ? `its ${size} bytes have the digest ${found.digest}`
         : `it has ${found.size} bytes in place of ${size}`
     await this.#damaged('corrupt', digest, message, repositories)
-  }
-
-  /**
-   * Unless a push healed it while it was looked at: that takes long, and what is acknowledged now must
-   * not go. So it is looked at again, while nobody stores it. @returns whether it was put aside.
-   */
-  async #putAside({ digest, size }: BlobRecord): Promise<boolean> {
-    const { blobs, locks } = this.#parts
-    return await locks.whileRemoving([digest], async ([free]) => {
-      if (free === undefined) return false
-      await using reader = await blobs.openBlob(digest)
-      if (reader === undefined) return false
-      const digester = new Digester(digestAlgorithm(digest))
-      for await (const chunk of reader.read()) digester.update(chunk)
-      if (digester.size === size && digester.digest() === digest) return false
-      await blobs.quarantineBlob(digest)
-      return true
-    })
   }
 
   /** What another registry has is fetched again when it is asked for. */

@@ -68,8 +68,8 @@ async function start(): Promise<Scene> {
   const directory = await temporaryDirectory()
   const clock = new FakeClock()
   const registry = await startRegistry(directory.path, clock)
-  const { metadata, manifests, blobStore: blobs, uploadStore: uploads } = registry
-  const stores = { metadata, uploads, blobs, clock, locks: registry.locks, log: silentLog }
+  const { metadata, manifests, checks, blobStore: blobs, uploadStore: uploads } = registry
+  const stores = { metadata, uploads, blobs, checks, clock, locks: registry.locks, log: silentLog }
   const room: CacheRoom = {
     reserve: () => ({ keep: () => undefined, [Symbol.dispose]: () => undefined }),
     use: () => ({ [Symbol.dispose]: () => undefined }),

@@ -18,6 +18,7 @@ import type { BlobStore } from '../../src/registry/ports/blob-store.ts'
 import type { LinkStore } from '../../src/registry/ports/link-store.ts'
 import type { MetadataStore } from '../../src/registry/ports/metadata-store.ts'
 import type { UploadStore } from '../../src/registry/ports/upload-store.ts'
+import { ReadChecks } from '../../src/registry/read-checks.ts'
 import { ContentRemoval } from '../../src/registry/remove-content.ts'
 import { Uploads } from '../../src/registry/uploads.ts'
 import { FilesystemBlobStore } from '../../src/storage/filesystem/blob-store.ts'
@@ -44,6 +45,7 @@ export interface RegistryUnderTest extends AsyncDisposable {
   readonly blobStore: BlobStore
   readonly uploadStore: UploadStore
   readonly locks: ContentLocks
+  readonly checks: ReadChecks
   readonly blobs: Blobs
   readonly uploads: Uploads
   readonly mounts: Mounts
@@ -103,9 +105,16 @@ export async function startRegistry(root: string, clock: FakeClock): Promise<Reg
     collectorBounds,
     { graceSeconds, uploadIdleSeconds: graceSeconds, tagPolicy: noTagPolicy },
   )
+  const damage = new DamageCounts()
+  const checks = new ReadChecks(
+    { ...stores, damage, log: silentLog },
+    { rememberedMax: 3, rememberedSeconds: graceSeconds },
+    true,
+  )
   return {
     metadata,
     blobStore: blobs,
+    checks,
     uploadStore,
     locks,
     faults,
@@ -113,7 +122,7 @@ export async function startRegistry(root: string, clock: FakeClock): Promise<Reg
     promises,
     collector,
     uses,
-    blobs: new Blobs({ ...stores, promises, damage: new DamageCounts() }),
+    blobs: new Blobs({ ...stores, promises, damage, checks }),
     mounts: new Mounts(stores, { candidatesMax: 10 }),
     manifests,
     listings: new Listings(metadata, { referrersBytesMax: 1_000_000 }),
@@ -121,6 +130,7 @@ export async function startRegistry(root: string, clock: FakeClock): Promise<Reg
     links,
     linkStore,
     [Symbol.asyncDispose]: async () => {
+      await checks[Symbol.asyncDispose]()
       await links[Symbol.asyncDispose]()
       await linkStore[Symbol.asyncDispose]()
       await databases[Symbol.asyncDispose]()

@@ -51,6 +51,10 @@ export const contentLimits = {
   readBuffersBytesMax: 16 * MiB,
   /** No smaller, and what a response gets when slow ones hold all that: two thousand take 125 MiB. */
   readBufferBeyondBytes: 32 * KiB,
+  /** Blobs whose bytes were found right as they were read: about 3 MiB of memory. */
+  readChecksRememberedMax: 20_000,
+  /** Then they are hashed again as they are read. */
+  readChecksRememberedSeconds: 24 * 3600,
   /** Ranges of one request; more are answered with the whole blob (RFC 9110, 14.2). */
   rangesPerRequestMax: 16,
   /** Bytes of manifests kept in memory for the hot read path. */

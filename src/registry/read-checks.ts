@@ -1,0 +1,145 @@
+/**
+ * Bytes that rotted on the disk are not served. When a blob is read for the first time it is hashed
+ * beside that, once for all who read it, and nobody gets its end before the digest is known to be right.
+ * After that it is read as it is, until what is known of it is too old or the process ends.
+ */
+import { LruCache } from '../lib/lru-cache.ts'
+import { SingleFlight } from '../lib/single-flight.ts'
+import { type Digest, digestAlgorithm, Digester } from '../oci/digest.ts'
+import { OciError } from '../oci/errors.ts'
+import { isProxiedName } from '../oci/proxied-name.ts'
+import type { RepositoryName } from '../oci/repository-name.ts'
+import type { ContentLocks } from './content-locks.ts'
+import type { DamageCounts } from './damage-counts.ts'
+import type { BlobReader, BlobStore, ByteRange } from './ports/blob-store.ts'
+import type { Clock } from './ports/clock.ts'
+import type { BlobRecord } from './ports/records.ts'
+import { putAsideIfWrong } from './put-aside.ts'
+import type { Log } from './request-context.ts'
+
+interface Parts {
+  readonly blobs: BlobStore
+  readonly locks: Pick<ContentLocks, 'whileRemoving'>
+  readonly damage: DamageCounts
+  readonly clock: Clock
+  readonly log: Log
+}
+
+interface Settings {
+  readonly rememberedMax: number
+  readonly rememberedSeconds: number
+}
+
+export class ReadChecks implements AsyncDisposable {
+  readonly #parts: Parts
+  readonly #settings: Settings
+  readonly #running = new SingleFlight<Digest, void>()
+  /** When each was found to be right, in milliseconds since 1970. */
+  readonly #right: LruCache<Digest, number>
+  #isEnabled: boolean
+  #isStopped = false
+  /** What must end before the stores are closed. */
+  readonly #underWay = new Set<Promise<void>>()
+
+  constructor(parts: Parts, settings: Settings, isEnabled: boolean) {
+    this.#parts = parts
+    this.#settings = settings
+    this.#right = new LruCache({ entriesMax: settings.rememberedMax })
+    this.#isEnabled = isEnabled
+  }
+
+  reload(isEnabled: boolean): void {
+    this.#isEnabled = isEnabled
+  }
+
+  /** Checks that are under way end without having found anything. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isStopped = true
+    await Promise.allSettled(this.#underWay)
+  }
+
+  /**
+   * The reader of a blob of the repository, or one in its place: whoever reads any of it starts the check,
+   * whoever reads its last byte waits for the check's end.
+   * @throws OciError UNAVAILABLE, from `read`, in place of the last bytes of a blob that is damaged.
+   */
+  watch(repository: RepositoryName, blob: BlobRecord, reader: BlobReader): BlobReader {
+    if (!this.#isEnabled || this.#isKnown(blob.digest)) return reader
+    return {
+      size: reader.size,
+      read: (range) => this.#read(repository, blob, reader, range),
+      [Symbol.asyncDispose]: () => reader[Symbol.asyncDispose](),
+    }
+  }
+
+  #isKnown(digest: Digest): boolean {
+    const checkedAt = this.#right.get(digest)
+    if (checkedAt === undefined) return false
+    const age = this.#parts.clock.now() - checkedAt
+    return age >= 0 && age < this.#settings.rememberedSeconds * 1000
+  }
+
+  async *#read(
+    repository: RepositoryName,
+    blob: BlobRecord,
+    reader: BlobReader,
+    range: ByteRange | undefined,
+  ): AsyncGenerator<Uint8Array> {
+    const checked = this.#start(repository, blob)
+    let position = range?.start ?? 0
+    for await (const chunk of reader.read(range)) {
+      position += chunk.length
+      if (position === blob.size) await checked
+      yield chunk
+    }
+  }
+
+  #start(repository: RepositoryName, blob: BlobRecord): Promise<void> {
+    const known = this.#running.has(blob.digest)
+    const checked = this.#running.run(blob.digest, () => this.#check(repository, blob))
+    if (known) return checked
+    this.#underWay.add(checked)
+    // Those who read only a part do not wait for it: its failure is then not unhandled.
+    const forget = (): void => void this.#underWay.delete(checked)
+    checked.then(forget, forget)
+    return checked
+  }
+
+  async #check(repository: RepositoryName, blob: BlobRecord): Promise<void> {
+    const { clock, damage, log } = this.#parts
+    const { digest } = blob
+    const actual = await this.#hash(digest)
+    if (actual === digest) {
+      this.#right.set(digest, clock.now())
+      return
+    }
+    damage.note('serving')
+    const isAside = await putAsideIfWrong(this.#parts, blob)
+    const advice = isProxiedName(repository)
+      ? 'it is fetched again when it is pulled'
+      : 'push the image again to repair it'
+    log.error(
+      { repository, digest, actual, quarantined: isAside },
+      `the bytes of a blob are damaged: they have another digest; ${advice}`,
+    )
+    throw new OciError('UNAVAILABLE', {
+      message: `the bytes of the blob are damaged; ${advice}`,
+      detail: { digest },
+    })
+  }
+
+  async #hash(digest: Digest): Promise<Digest> {
+    await using reader = await this.#parts.blobs.openBlob(digest)
+    if (reader === undefined) throw unchecked('it was removed meanwhile')
+    const digester = new Digester(digestAlgorithm(digest))
+    for await (const chunk of reader.read()) {
+      if (this.#isStopped) throw unchecked('the registry is stopping')
+      digester.update(chunk)
+    }
+    return digester.digest()
+  }
+}
+
+function unchecked(why: string): OciError {
+  return new OciError('UNAVAILABLE', { message: `a blob could not be checked: ${why}` })
+}

@@ -1,0 +1,123 @@
+// A file of the right size with other bytes: nobody gets all of it, it is put aside, and what comes after
+// that is as if it had been lost.
+
+import assert from 'node:assert/strict'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { describe, test } from 'node:test'
+import type { Digest } from '../../src/oci/digest.ts'
+import { DataLayout } from '../../src/storage/filesystem/layout.ts'
+import type { Reply } from '../support/http-client.ts'
+import { type ImageFixture, imageFixture } from '../support/image-fixture.ts'
+import { startScene } from '../support/pull-through.ts'
+import { type Registry, startRegistry } from '../support/start-registry.ts'
+import { until } from '../support/until.ts'
+
+const MiB = 1024 * 1024
+
+interface Pushed {
+  readonly digest: string
+  readonly bytes: Buffer
+}
+
+async function flipBit(dataDirectory: string, digest: string): Promise<void> {
+  const path = new DataLayout(dataDirectory).blob(digest as Digest)
+  const bytes = await readFile(path)
+  bytes.writeUInt8(bytes.readUInt8(bytes.length >> 1) ^ 1, bytes.length >> 1)
+  await writeFile(path, bytes)
+}
+
+/** An error, or a body that breaks off where its first bytes were sent already. */
+async function assertNotServed(registry: Registry, path: string, headers = {}): Promise<void> {
+  const reply = await registry.request('GET', path, { headers }).catch((error: unknown) => error)
+  if (reply instanceof Error) {
+    assert.match(String(reply), /aborted|hang up|ECONNRESET/)
+    return
+  }
+  const { status, body } = reply as Reply
+  assert.equal(status, 503, 'no client may take the body for complete')
+  assert.match(body.toString(), /UNAVAILABLE.*the bytes of the blob are damaged/)
+}
+
+function largest({ blobs }: ImageFixture): Pushed {
+  const [blob] = blobs.toSorted((a, b) => b.bytes.length - a.bytes.length)
+  assert.ok(blob)
+  return blob
+}
+
+async function quarantined({ dataDirectory }: Registry): Promise<string[]> {
+  return await readdir(new DataLayout(dataDirectory).quarantine)
+}
+
+/** Restarted, as nothing is known then of the bytes that were pushed. */
+async function withRottenBlob(
+  options: { layerBytes: number; config?: string },
+  work: (registry: Registry, blob: Pushed) => Promise<void>,
+): Promise<void> {
+  const { layerBytes, ...started } = options
+  const image = imageFixture({ seed: 70, layers: 1, layerBytes })
+  await using registry = await startRegistry(started)
+  await registry.push('app', 'v1', image)
+  const blob = largest(image)
+  await flipBit(registry.dataDirectory, blob.digest)
+  await work(registry, blob)
+}
+
+for (const layerBytes of [20_000, 5 * MiB]) {
+  describe(`a rotten blob of ${layerBytes} bytes`, () => {
+    test('reaches nobody as a whole, is put aside, and a push heals it', () =>
+      withRottenBlob({ layerBytes }, async (registry, { digest, bytes }) => {
+        const path = `/v2/app/blobs/${digest}`
+        await Promise.all(Array.from({ length: 4 }, () => assertNotServed(registry, path)))
+        assert.deepEqual(await quarantined(registry), [digest.replace(':', '-')])
+        const line = await registry.logged(({ msg }) => msg.includes('are damaged'))
+        assert.match(line.msg, /another digest; push the image again to repair it/)
+        const metrics = (await registry.request('GET', '/metrics')).body.toString()
+        assert.match(metrics, /trow_content_damaged_total\{found="serving"\} [1-9]/)
+        assert.equal((await registry.request('HEAD', path)).status, 404)
+        assert.equal((await registry.request('GET', path)).status, 404)
+        await registry.pushBlob('app', { digest, bytes })
+        const healed = await registry.request('GET', path)
+        assert.ok(healed.body.equals(bytes))
+      }))
+
+    test('is found by a client that reads a part of it, which may be right', () =>
+      withRottenBlob({ layerBytes }, async (registry, { digest, bytes }) => {
+        const path = `/v2/app/blobs/${digest}`
+        const part = await registry.request('GET', path, { headers: { range: 'bytes=0-99' } })
+        assert.ok(part.body.equals(bytes.subarray(0, 100)))
+        await until('it is put aside', async () => (await quarantined(registry)).length === 1)
+        assert.equal((await registry.request('GET', path)).status, 404)
+      }))
+
+    test('ends a pull that was resumed, before its last byte', () =>
+      withRottenBlob({ layerBytes }, async (registry, { digest }) => {
+        const headers = { range: `bytes=${layerBytes - 100}-` }
+        await assertNotServed(registry, `/v2/app/blobs/${digest}`, headers)
+      }))
+  })
+}
+
+test('a rotten blob is served as it is where storage.verify_reads is false', () =>
+  withRottenBlob(
+    { layerBytes: 20_000, config: 'storage: { verify_reads: false }' },
+    async (registry, { digest, bytes }) => {
+      const served = await registry.request('GET', `/v2/app/blobs/${digest}`)
+      assert.equal(served.status, 200)
+      assert.ok(!served.body.equals(bytes))
+    },
+  ))
+
+test('a rotten blob of another registry is fetched again', async () => {
+  await using scene = await startScene()
+  const { digest, bytes } = scene.addBlob('rotten', 3 * MiB)
+  assert.ok((await scene.blob(digest)).body.equals(bytes))
+  await scene.kept(digest)
+  await flipBit(scene.registry.dataDirectory, digest)
+  await assert.rejects(scene.blob(digest), 'the connection breaks')
+  const again = await scene.blob(digest)
+  assert.equal(again.header('x-cache'), 'MISS')
+  assert.ok(again.body.equals(bytes))
+  const isCached = async (): Promise<boolean> =>
+    (await scene.blob(digest)).header('x-cache') === 'HIT'
+  await until('it is cached again', isCached)
+})
