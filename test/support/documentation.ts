@@ -1,5 +1,5 @@
 // What the documentation is made of, for the tests that hold it to the program: its pages, the blocks of code
-// in them with the comment before each that says whether a test runs it, and the command lines in those.
+// in them with the comment before each that says which test runs it, and the command lines in those.
 
 import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -55,6 +55,15 @@ function innerTokens(token: Token): Token[][] {
 function blockOf(page: string, token: Tokens.Code, comment: string | undefined): Block {
   const language = token.codeBlockStyle === 'indented' ? undefined : (token.lang ?? '')
   return { page, language, text: token.text, comment }
+}
+
+/** Without comments and empty lines; what goes on in the next line is one. */
+export function commandLines(script: string): string[] {
+  return script
+    .replaceAll(/\\\n\s*/g, '')
+    .split('\n')
+    .map((line) => line.replace(/\s+#\s.*/, '').trim())
+    .filter((line) => line !== '')
 }
 
 /** The words of each simple command of a script of the shell, without redirections and what follows `#`. */

@@ -1,6 +1,6 @@
 // Nodes without a machine: what the scheduler and the kubelets would do with pods is done here. A pod goes
 // to the node that it asks for, or to any; it is ready as soon as it is there, and gone as soon as it is
-// deleted. No container runs.
+// deleted. One that is not to be started again succeeds. No container runs.
 
 import { setInterval } from 'node:timers/promises'
 import type { Kubernetes } from './kubernetes.ts'
@@ -14,6 +14,7 @@ interface Pod {
   readonly spec: {
     readonly nodeName?: string
     readonly affinity?: unknown
+    readonly restartPolicy?: string
     readonly containers: readonly { readonly name: string; readonly image: string }[]
   }
   readonly status: { readonly phase?: string }
@@ -30,16 +31,23 @@ interface Nodes {
 /** Disposing of them leaves all pods as they are. */
 export async function startNodes(cluster: Kubernetes, nodes: Nodes): Promise<AsyncDisposable> {
   for (const name of nodes.names) await cluster.create('/api/v1/nodes', node(name))
+  return keepLooking(async () => {
+    const reply = await cluster.request('GET', '/api/v1/pods')
+    for (const pod of (reply.json() as { items: readonly Pod[] }).items) {
+      await actOn(cluster, nodes, pod)
+    }
+  })
+}
+
+/** Looks again and again, until it is disposed of. */
+export function keepLooking(look: () => Promise<void>): AsyncDisposable {
   const ending = new AbortController()
-  const look = async () => {
+  const run = async () => {
     for await (const _ of setInterval(lookingIntervalMs, undefined, { signal: ending.signal })) {
-      const reply = await cluster.request('GET', '/api/v1/pods')
-      for (const pod of (reply.json() as { items: readonly Pod[] }).items) {
-        await actOn(cluster, nodes, pod)
-      }
+      await look()
     }
   }
-  const ended = look().catch((error: unknown) => {
+  const ended = run().catch((error: unknown) => {
     if (!ending.signal.aborted) throw error
   })
   return {
@@ -79,9 +87,10 @@ async function actOn(cluster: Kubernetes, { names, podAddress }: Nodes, pod: Pod
       target: { apiVersion: 'v1', kind: 'Node', name: target },
     }
     await cluster.request('POST', `${path}/binding`, { body })
-  } else if (pod.status.phase !== 'Running') {
+  } else if (pod.status.phase === 'Pending') {
     const contentType = 'application/merge-patch+json'
-    const body = { status: runningStatus(pod, podAddress) }
+    const ends = pod.spec.restartPolicy === 'Never'
+    const body = { status: ends ? { phase: 'Succeeded' } : runningStatus(pod, podAddress) }
     await cluster.request('PATCH', `${path}/status`, { body, contentType })
   }
 }

@@ -1,0 +1,109 @@
+// The commands of the documentation that no test runs as they stand there, with what keeps them from it. All others
+// are in a block that a test runs (`<!-- run: registry -->`, `<!-- run: cluster -->`).
+
+interface NotRun {
+  readonly reason: string
+  /** A line each, without comments. */
+  readonly commands: readonly string[]
+}
+
+export const commandsNotRun: readonly NotRun[] = [
+  {
+    reason: 'every test begins with it, or is it',
+    commands: ['npm ci && npm start', 'npm ci', 'npm start', 'npm test'],
+  },
+  {
+    reason: 'it serves for good, with a login; test/e2e/access.test.ts and tls.test.ts have these',
+    commands: [
+      'bin/trow --user admin --password file://./password --tls=./cert.pem,./key.pem --hostname registry.example.com',
+      'bin/trow --user admin --password file:///run/secrets/trow',
+      'trow --user ann --password file:///run/secrets/trow-password',
+      'bin/trow --data-dir /var/lib/trow --bind 0.0.0.0:5000',
+      'trow serve --data-dir /var/lib/trow-new',
+    ],
+  },
+  {
+    reason: 'it asks on a terminal',
+    commands: [
+      'docker login registry.example.com:8000',
+      'trow rm trow.example.com/ci/app:pr-17 trow.example.com/old/project',
+      'trow gc trow.example.com',
+    ],
+  },
+  {
+    reason: 'the image takes minutes to build; test/e2e/image.test.ts builds it and runs it',
+    commands: [
+      'podman run --read-only --volume trow-data:/data --publish 8000:8000 REGISTRY/trow:0.11.0 --user=admin --password=...',
+      'podman exec CONTAINER trow ls localhost:8000',
+      'npm run image -- build/image',
+      'skopeo copy --all oci:build/image:0.11.0 docker://REGISTRY/trow:0.11.0',
+      'oras copy --recursive --from-oci-layout build/image:0.11.0 REGISTRY/trow:0.11.0',
+      'oras discover REGISTRY/trow:0.11.0 --platform linux/amd64',
+    ],
+  },
+  {
+    reason: 'it changes the machine; test/protocol/deploy.test.ts has the files',
+    commands: [
+      'cp -r deploy/compose /srv/trow && cd /srv/trow',
+      'TROW_IMAGE=registry.example.com/trow:0.11.0 docker compose up --detach',
+      'git clone REPOSITORY /opt/trow && (cd /opt/trow && npm ci --omit=dev)',
+      'ln -s /opt/trow/bin/trow /usr/local/bin/trow',
+      'cd /opt/trow/deploy',
+      'cp systemd/trow.sysusers.conf /etc/sysusers.d/trow.conf && systemd-sysusers',
+      'mkdir -p /etc/trow && cp compose/trow.yaml /etc/trow/',
+      'cp systemd/trow.service /etc/systemd/system/',
+      'systemctl daemon-reload && systemctl enable --now trow',
+      'runuser -u trow -- trow gc --data-dir /var/lib/trow',
+      'docker build --file docker/Dockerfile --tag registry.example.com/trow:0.11.0 .',
+      'chown -R 333333:333333 /srv/trow',
+    ],
+  },
+  {
+    reason: 'needs data of another program; test/e2e/import.test.ts makes each and imports it',
+    commands: [
+      'trow import /var/lib/trow --data-dir /var/lib/trow-new',
+      'trow import /var/lib/registry --registry trow.example.com:8000 -u admin -p file:///run/secrets/password',
+      'trow import /var/lib/zot --registry trow.example.com:8000',
+      'trow import ./layout --registry trow.example.com:8000',
+      'trow import image.tar --registry trow.example.com:8000',
+      'trow import image.tar.gz --repository team/app --registry trow.example.com:8000',
+    ],
+  },
+  {
+    reason: 'needs another registry with a login; test/protocol/mirror.test.ts has one',
+    commands: [
+      'trow mirror registry.example.com -u reader -p file:///run/secrets/password --to trow.example.com:8000',
+    ],
+  },
+  {
+    reason: 'needs a node; test/e2e/node-config.test.ts has one',
+    commands: [
+      'crictl pull docker.io/library/alpine:3.22',
+      'ctr images pull --hosts-dir /etc/containerd/certs.d docker.io/library/alpine:3.22',
+    ],
+  },
+  {
+    reason: 'needs a pod with other arguments than those that are shown',
+    commands: [
+      'kubectl --namespace trow wait --for=condition=Ready pod/trow-command --timeout=5m',
+      'kubectl --namespace trow attach --stdin trow-command < trow.tar',
+    ],
+  },
+  {
+    reason:
+      'Trow must not run; test/protocol/scrub.test.ts, backup.test.ts and running-copy.test.ts have these',
+    commands: [
+      'trow scrub --rebuild --data-dir /data',
+      'trow scrub --repair --data-dir /data',
+      'trow restore /backup/trow --data-dir /data',
+      'trow restore trow.tar --data-dir /data',
+    ],
+  },
+  {
+    reason: 'no package has docker-ls; test/e2e/docker-ls.test.ts runs it where it is',
+    commands: [
+      'docker-ls repositories -u myuser -p mypass -r https://registry.example.com',
+      'docker-ls tags team/my-app -u myuser -p mypass -r https://registry.example.com',
+    ],
+  },
+]
