@@ -7,10 +7,15 @@ import type { Digest } from '../oci/digest.ts'
 import type { Reference } from '../oci/reference.ts'
 import type { RepositoryName } from '../oci/repository-name.ts'
 import type { Tag } from '../oci/tag.ts'
+import { printable } from '../oci/upstream-error.ts'
 
-/** Something cannot be moved; other things may. The message names it. */
+/** Something cannot be moved; other things may. The message names it, as far as it can be shown. */
 export class MoveError extends Error {
   override readonly name = 'MoveError'
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(printable(message), options)
+  }
 }
 
 /** A manifest that is to be moved with all it refers to, under a tag or by its digest alone. */

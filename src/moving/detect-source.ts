@@ -1,6 +1,6 @@
 /** Finds out what a path holds that images can be taken from. */
 import { createReadStream, createWriteStream } from 'node:fs'
-import { mkdtemp, open, rm, stat } from 'node:fs/promises'
+import { mkdtemp, open, rm, stat, statfs } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
@@ -98,9 +98,9 @@ async function unpacked(path: string, signal: AbortSignal): Promise<FileTree> {
   const remove = async (): Promise<void> => await rm(directory, { recursive: true, force: true })
   const target = join(directory, 'archive.tar')
   try {
-    await pipeline(createReadStream(path), createGunzip(), bounded, createWriteStream(target), {
-      signal,
-    })
+    const bounded = boundedBy(await roomIn(directory))
+    const [packed, output] = [createReadStream(path), createWriteStream(target)]
+    await pipeline(packed, createGunzip(), bounded, output, { signal })
     const tree = await TarTree.open(target)
     // Open, it is there until it is closed.
     await remove()
@@ -114,16 +114,25 @@ async function unpacked(path: string, signal: AbortSignal): Promise<FileTree> {
   }
 }
 
-async function* bounded(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {
-  let size = 0
-  for await (const chunk of chunks) {
-    size += chunk.length
-    if (size > limits.archiveUnpackedBytesMax) {
-      throw new MoveError(
-        `it has more than ${limits.archiveUnpackedBytesMax} bytes when unpacked: unpack it with ` +
-          'gunzip, which shows what it is, and import that',
-      )
+/** Bytes that others do not miss. */
+async function roomIn(directory: string): Promise<number> {
+  const { bavail, bsize } = await statfs(directory)
+  const spared = (bavail * bsize) / 10
+  return Math.min(limits.archiveUnpackedBytesMax, bavail * bsize - spared)
+}
+
+function boundedBy(bytesMax: number) {
+  return async function* (chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {
+    let size = 0
+    for await (const chunk of chunks) {
+      size += chunk.length
+      if (size > bytesMax) {
+        throw new Error(
+          `it has more than the ${Math.floor(bytesMax)} bytes that may be taken there: unpack it with ` +
+            'gunzip where there is room, which shows what it is, and import that',
+        )
+      }
+      yield chunk
     }
-    yield chunk
   }
 }

@@ -45,19 +45,24 @@ export class DistributionTree implements ContentSource {
     const manifests = `repositories/${repository}/_manifests`
     const tagged = new Set<string>()
     for (const tag of await this.#names(`${manifests}/tags`)) {
-      const digest = await this.#readLink(`${manifests}/tags/${tag}/current/link`)
-      if (digest === undefined || !isTag(tag)) {
-        yield { name: `${repository}:${tag}`, problem: 'a tag that names no manifest' }
-        continue
+      const name = `${repository}:${tag}`
+      const digest = await this.#readLink(name, `${manifests}/tags/${tag}/current/link`)
+      if (typeof digest === 'object') yield digest
+      else if (digest === undefined || !isTag(tag)) {
+        yield { name, problem: 'a tag that names no manifest' }
+      } else {
+        tagged.add(digest)
+        yield { repository, tag, digest }
       }
-      tagged.add(digest)
-      yield { repository, tag, digest }
     }
     for (const algorithm of await this.#names(`${manifests}/revisions`)) {
       for (const hex of await this.#names(`${manifests}/revisions/${algorithm}`)) {
         // What was deleted has lost its link.
-        const digest = await this.#readLink(`${manifests}/revisions/${algorithm}/${hex}/link`)
-        if (digest !== undefined && !tagged.has(digest)) yield { repository, digest }
+        const name = `${repository}@${algorithm}:${hex}`
+        const path = `${manifests}/revisions/${algorithm}/${hex}/link`
+        const digest = await this.#readLink(name, path)
+        if (typeof digest === 'object') yield digest
+        else if (digest !== undefined && !tagged.has(digest)) yield { repository, digest }
       }
     }
   }
@@ -71,10 +76,16 @@ export class DistributionTree implements ContentSource {
     }
   }
 
-  async #readLink(path: string): Promise<Digest | undefined> {
-    if ((await this.#files.sizeOf(path)) === undefined) return undefined
-    const text = (await readSmall(this.#files, path, linkBytesMax)).toString().trim()
-    return isDigest(text) ? text : undefined
+  /** One that cannot be read keeps no other image back. */
+  async #readLink(name: string, path: string): Promise<Digest | SourceProblem | undefined> {
+    try {
+      if ((await this.#files.sizeOf(path)) === undefined) return undefined
+      const text = (await readSmall(this.#files, path, linkBytesMax)).toString().trim()
+      return isDigest(text) ? text : undefined
+    } catch (error) {
+      if (!(error instanceof MoveError)) throw error
+      return { name, problem: error.message }
+    }
   }
 
   async #names(path: string): Promise<string[]> {

@@ -32,6 +32,8 @@ export class DockerArchive implements ContentSource {
   readonly #repository: RepositoryName | undefined
   readonly #manifests = new Map<Digest, Uint8Array>()
   readonly #paths = new Map<Digest, string>()
+  /** What images share is read once. */
+  readonly #described = new Map<string, Descriptor>()
 
   constructor(files: FileTree, repository: RepositoryName | undefined) {
     this.#files = files
@@ -44,7 +46,10 @@ export class DockerArchive implements ContentSource {
     for (const item of listed as unknown[]) {
       const entry = parseEntry(item)
       if (entry === undefined) {
-        yield { name: 'manifest.json', problem: 'an entry has no Config and Layers' }
+        yield {
+          name: 'manifest.json',
+          problem: `an entry has no Config and Layers, or more than ${limits.archiveLayersMax}`,
+        }
         continue
       }
       try {
@@ -73,15 +78,19 @@ export class DockerArchive implements ContentSource {
 
   async #makeManifest({ config, layers }: Entry): Promise<Digest> {
     const bytes = await readSmall(this.#files, config, limits.manifestBytesMax)
-    const described = [await this.#describe(config, configMediaType)]
+    const diffIds = parseDiffIds(bytes)
+    if (diffIds === undefined) throw new MoveError('its config has no rootfs.diff_ids')
+    if (diffIds.length !== layers.length) {
+      throw new MoveError(`its config has ${diffIds.length} layers, manifest.json ${layers.length}`)
+    }
+    const described: Descriptor[] = []
     for (const layer of layers) described.push(await this.#describe(layer, layerMediaType))
-    const [configDescriptor, ...layerDescriptors] = described
-    checkLayers(bytes, layerDescriptors)
+    checkLayers(described, diffIds)
     const document = {
       schemaVersion: 2,
       mediaType: mediaTypes.dockerManifest,
-      config: configDescriptor,
-      layers: layerDescriptors,
+      config: await this.#describe(config, configMediaType),
+      layers: described,
     }
     const manifest = Buffer.from(JSON.stringify(document))
     const digest = digestOf(manifest)
@@ -90,6 +99,8 @@ export class DockerArchive implements ContentSource {
   }
 
   async #describe(path: string, mediaType: string): Promise<Descriptor> {
+    const known = this.#described.get(path)
+    if (known !== undefined) return known
     const digester = new Digester('sha256')
     let isGzip = false
     for await (const chunk of this.#files.read(path)) {
@@ -99,7 +110,9 @@ export class DockerArchive implements ContentSource {
     const { size } = digester
     const digest = digester.digest()
     this.#paths.set(digest, path)
-    return { mediaType: isGzip ? `${mediaType}.gzip` : mediaType, size, digest }
+    const described = { mediaType: isGzip ? `${mediaType}.gzip` : mediaType, size, digest }
+    this.#described.set(path, described)
+    return described
   }
 
   async readManifest(_: RepositoryName, digest: Digest): Promise<{ readonly bytes: Uint8Array }> {
@@ -122,12 +135,7 @@ export class DockerArchive implements ContentSource {
 }
 
 /** The config has the digests of the layers as they are when unpacked. @throws MoveError */
-function checkLayers(config: Buffer, layers: readonly Descriptor[]): void {
-  const diffIds = parseDiffIds(config)
-  if (diffIds === undefined) throw new MoveError('its config has no rootfs.diff_ids')
-  if (diffIds.length !== layers.length) {
-    throw new MoveError(`its config has ${diffIds.length} layers, manifest.json ${layers.length}`)
-  }
+function checkLayers(layers: readonly Descriptor[], diffIds: readonly string[]): void {
   for (const [index, { digest, mediaType }] of layers.entries()) {
     if (mediaType === layerMediaType && digest !== diffIds[index]) {
       throw new MoveError(`layer ${index + 1} is damaged: it is ${digest}, not ${diffIds[index]}`)
@@ -139,8 +147,7 @@ function parseDiffIds(config: Buffer): string[] | undefined {
   try {
     const document: unknown = JSON.parse(config.toString())
     const rootfs: unknown = isRecord(document) ? document['rootfs'] : undefined
-    const ids: unknown = isRecord(rootfs) ? rootfs['diff_ids'] : undefined
-    return Array.isArray(ids) ? ids.map(String) : undefined
+    return isRecord(rootfs) ? textsOf(rootfs['diff_ids']) : undefined
   } catch {
     return undefined
   }
@@ -148,11 +155,14 @@ function parseDiffIds(config: Buffer): string[] | undefined {
 
 function parseEntry(item: unknown): Entry | undefined {
   if (!isRecord(item)) return undefined
-  const { Config: config, Layers: layers, RepoTags: names } = item
-  if (typeof config !== 'string' || !Array.isArray(layers)) return undefined
-  return {
-    config,
-    layers: layers.map(String),
-    names: Array.isArray(names) ? names.map(String) : [],
-  }
+  const { Config: config, Layers: listed, RepoTags: names } = item
+  const layers = textsOf(listed)
+  if (typeof config !== 'string' || layers === undefined) return undefined
+  if (layers.length > limits.archiveLayersMax) return undefined
+  return { config, layers, names: textsOf(names) ?? [] }
+}
+
+function textsOf(value: unknown): string[] | undefined {
+  const isList = Array.isArray(value) && value.every((text) => typeof text === 'string')
+  return isList ? value : undefined
 }

@@ -1,9 +1,9 @@
 /**
- * Files by their path inside a directory or an archive. Nothing outside of it can be named, and only
- * plain files are read.
+ * Files by their path inside a directory or an archive. Nothing outside of it can be named, by links
+ * neither, and only plain files are read.
  */
-import { open, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { open, realpath, stat } from 'node:fs/promises'
+import { join, sep } from 'node:path'
 import { limits } from '../config/limits.ts'
 import { MoveError } from './content-source.ts'
 
@@ -44,20 +44,14 @@ export class DirectoryTree implements FileTree {
   }
 
   async sizeOf(path: string): Promise<number | undefined> {
-    try {
-      const found = await stat(join(this.#root, path))
-      return found.isFile() ? found.size : undefined
-    } catch (error) {
-      if (isAbsence(error)) return undefined
-      throw unreadable(path, error)
-    }
+    return (await this.#find(path))?.size
   }
 
   async *read(path: string): AsyncGenerator<Uint8Array, void, undefined> {
-    // A pipe would be waited for without end.
-    if ((await this.sizeOf(path)) === undefined) throw new MoveError(`${path} is missing`)
+    const found = await this.#find(path)
+    if (found === undefined) throw new MoveError(`${path} is missing`)
     try {
-      await using file = await open(join(this.#root, path))
+      await using file = await open(found.path)
       const options = { autoClose: false, highWaterMark: limits.movedChunkBytes }
       yield* file.createReadStream(options) as AsyncIterable<Uint8Array>
     } catch (error) {
@@ -66,6 +60,31 @@ export class DirectoryTree implements FileTree {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {}
+
+  /** A pipe would be waited for without end, so only a plain file counts. */
+  async #find(path: string): Promise<{ path: string; size: number } | undefined> {
+    try {
+      const [root, real] = await Promise.all([
+        realpath(this.#root),
+        realpath(join(this.#root, path)),
+      ])
+      if (!real.startsWith(`${root}${sep}`)) throw leadsOut(path, this.#root)
+      const found = await stat(real)
+      return found.isFile() ? { path: real, size: found.size } : undefined
+    } catch (error) {
+      if (isAbsence(error)) return undefined
+      throw unreadable(path, error)
+    }
+  }
+}
+
+/** What it leads to is not the source's to give. */
+function leadsOut(path: string, root: string): MoveError {
+  const shown = JSON.stringify(path.slice(0, 200))
+  return new MoveError(
+    `${shown} leads out of ${root}: it is not read. If that is as it should be, import a copy made ` +
+      'with cp -rL',
+  )
 }
 
 function isAbsence(error: unknown): boolean {

@@ -46,6 +46,9 @@ export class OciLayout implements ContentSource {
     const index = await readSmallJson(this.#files, 'index.json', limits.layoutIndexBytesMax)
     const listed: unknown = isRecord(index) ? index['manifests'] : undefined
     if (!Array.isArray(listed)) throw new MoveError('index.json lists no manifests')
+    if (listed.length > limits.movedImagesMax) {
+      throw new MoveError(`index.json lists more than ${limits.movedImagesMax} manifests`)
+    }
     const entries = listed.map((entry: unknown) => parseEntry(entry))
     const named = new Set(entries.flatMap((entry) => ('digest' in entry && entry.repository) || []))
     // What has no name of its own belongs to the only one there is.

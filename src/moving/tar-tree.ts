@@ -101,7 +101,7 @@ export class TarTree implements FileTree {
     const link = before.link ?? header.link
     if (type === '0' || type === '7') this.#places.set(path, place)
     if (type === '1') this.#places.set(path, { link: insidePath(link) })
-    if (type === '2') this.#places.set(path, { link: posix.join(posix.dirname(path), link) })
+    if (type === '2') this.#places.set(path, { link: targetOf(path, link) })
     if (this.#places.size > limits.archiveEntriesMax) {
       throw new MoveError(`the archive has more than ${limits.archiveEntriesMax} files`)
     }
@@ -128,8 +128,22 @@ export class TarTree implements FileTree {
   }
 }
 
+/** A link may lead to what an archive of a whole system has, just not in place of an image's file. */
+function targetOf(path: string, link: string): string {
+  checkLength(link)
+  return posix.isAbsolute(link) ? link : posix.join(posix.dirname(path), link)
+}
+
+function checkLength(path: string): void {
+  if (path.length <= limits.archivePathLengthMax) return
+  throw new MoveError(
+    `the archive has a path of ${path.length} characters: ${JSON.stringify(path.slice(0, 200))}...`,
+  )
+}
+
 /** @throws MoveError for what only somebody with bad intentions writes. */
 function insidePath(path: string): string {
+  checkLength(path)
   const normal = posix.normalize(path).replace(/\/$/, '')
   if (!normal.startsWith('/') && normal !== '..' && !normal.startsWith('../')) return normal
   const shown = JSON.stringify(path.slice(0, 200))

@@ -101,6 +101,9 @@ function pathOf({ digest }: Descriptor): string {
 
 function parseEntry(row: Record<string, unknown>): SourceImage | SourceProblem {
   const { repository: name, tag, digest } = row as unknown as Entry
+  if (![name, digest, tag ?? ''].every((value) => typeof value === 'string')) {
+    return { name: 'trow.db', problem: 'an entry is no text' }
+  }
   try {
     const repository = isProxiedName(name)
       ? formatProxiedName(parseProxiedName(name))

@@ -13,6 +13,7 @@ import {
   sha256Digest,
   tarArchive,
 } from '../support/image-fixture.ts'
+import { layoutEntries } from '../support/layout-entries.ts'
 import { OldTrow } from '../support/old-trow.ts'
 import { runTrow, startTrow } from '../support/run-command.ts'
 import { type Registry, startRegistry } from '../support/start-registry.ts'
@@ -193,34 +194,10 @@ describe('trow import of a data directory of Trow 0.10', () => {
 })
 
 describe('trow import of an archive', () => {
-  const layout = (image: ImageFixture, named = true): { name: string; content: Buffer }[] => [
-    { name: 'oci-layout', content: Buffer.from('{"imageLayoutVersion":"1.0.0"}') },
-    {
-      name: 'index.json',
-      content: Buffer.from(
-        JSON.stringify({
-          schemaVersion: 2,
-          manifests: [
-            {
-              ...image.root,
-              ...(named && {
-                annotations: { 'org.opencontainers.image.ref.name': 'quay.io/team/app:v1' },
-              }),
-            },
-          ],
-        }),
-      ),
-    },
-    ...[...image.blobs, ...image.manifests].map(({ digest, bytes }) => ({
-      name: `blobs/sha256/${digest.slice(7)}`,
-      content: bytes,
-    })),
-  ]
-
   test('in gzip goes where --repository says', async () => {
     await using temporary = await temporaryDirectory()
     const archive = join(temporary.path, 'image.tar.gz')
-    await writeFile(archive, gzipSync(tarArchive(layout(app))))
+    await writeFile(archive, gzipSync(tarArchive(layoutEntries(app))))
     const target = join(temporary.path, 'data')
     const { code, results } = await importJson([
       archive,
@@ -241,7 +218,7 @@ describe('trow import of an archive', () => {
   const cases: [string, Buffer, RegExp][] = [
     [
       'an entry that leads out of it',
-      tarArchive([{ name: '../../etc/passwd', content: Buffer.from('x') }, ...layout(app)]),
+      tarArchive([{ name: '../../etc/passwd', content: Buffer.from('x') }, ...layoutEntries(app)]),
       /leads out of it: nothing was taken/,
     ],
     [
@@ -251,16 +228,16 @@ describe('trow import of an archive', () => {
     ],
     [
       'an end in the middle',
-      tarArchive(layout(app)).subarray(0, 4_000),
+      tarArchive(layoutEntries(app)).subarray(0, 4_000),
       /cut off|ends in the middle/,
     ],
     ['no images', tarArchive([{ name: 'readme', content: Buffer.from('x') }]), /not of images/],
     ['no archive', Buffer.alloc(10_000, 'x'), /no tar archive/],
-    ['no repository', tarArchive(layout(app, false)), /--repository NAME/],
+    ['no repository', tarArchive(layoutEntries(app, false)), /--repository NAME/],
     [
       'a manifest with other bytes than its digest says',
       tarArchive(
-        layout(app).map((entry) =>
+        layoutEntries(app).map((entry) =>
           entry.name.endsWith(first.digest.slice(7)) ? { ...entry, content: second.bytes } : entry,
         ),
       ),
@@ -269,7 +246,7 @@ describe('trow import of an archive', () => {
     [
       'a huge manifest',
       tarArchive(
-        layout({
+        layoutEntries({
           ...app,
           root: { ...app.root, digest: sha256Digest(large), size: large.length },
         }).concat({

@@ -198,6 +198,9 @@ export interface TarEntry {
   readonly name: string
   readonly content?: Buffer
   readonly mode?: number
+  /** `1` a hard link, `2` a symbolic one, `3` a device; a file or a directory if absent. */
+  readonly type?: string
+  readonly link?: string
 }
 
 /** A POSIX ustar archive owned by root, every entry with the same time. */
@@ -210,7 +213,7 @@ export function tarArchive(entries: readonly TarEntry[]): Buffer {
   return Buffer.concat([...parts, Buffer.alloc(1024)])
 }
 
-function tarHeader({ name, mode }: TarEntry, size: number): Buffer {
+function tarHeader({ name, mode, type, link = '' }: TarEntry, size: number): Buffer {
   if (Buffer.byteLength(name) > 100) throw new RangeError(`too long for a tar header: ${name}`)
   const isDirectory = name.endsWith('/')
   const header = Buffer.alloc(512)
@@ -222,7 +225,8 @@ function tarHeader({ name, mode }: TarEntry, size: number): Buffer {
   octal(0, 116, 7)
   octal(size, 124, 11)
   octal(createdSeconds, 136, 11)
-  header.write(isDirectory ? '5' : '0', 156)
+  header.write(type ?? (isDirectory ? '5' : '0'), 156)
+  header.write(link, 157)
   header.write('ustar\u000000', 257, 'latin1')
   header.fill(' ', 148, 156)
   octal(

@@ -1,6 +1,7 @@
 // Runs the commands as people do, as a process, with a home of its own.
 
 import { spawn } from 'node:child_process'
+import type { Readable } from 'node:stream'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -26,7 +27,7 @@ export interface CommandResult {
 
 export interface CommandOptions {
   readonly environment?: NodeJS.ProcessEnv
-  readonly input?: string
+  readonly input?: string | Readable
 }
 
 /** `trow ls` and `trow inspect`. */
@@ -45,6 +46,15 @@ export async function runTrow(
   return await startTrow(args, options).result
 }
 
+/** The whole program, with bytes on its standard input for as long as it reads them. */
+export async function feedTrow(
+  args: readonly string[],
+  input: Readable,
+  options: Pick<CommandOptions, 'environment'> = {},
+): Promise<CommandResult> {
+  return await start(program, args, { ...options, input }).result
+}
+
 export interface RunningCommand {
   readonly signal: (name: NodeJS.Signals) => void
   readonly result: Promise<CommandResult>
@@ -59,7 +69,10 @@ function start(file: string, args: readonly string[], options: CommandOptions): 
     env: { ...environment, ...options.environment },
     stdio: 'pipe',
   })
-  child.stdin.on('error', () => undefined).end(options.input ?? '')
+  const { input = '' } = options
+  child.stdin.on('error', () => undefined)
+  if (typeof input === 'string') child.stdin.end(input)
+  else input.pipe(child.stdin)
   const [stdout, stderr] = [collect(child.stdout), collect(child.stderr)]
   const closed = Promise.withResolvers<number | null>()
   child.on('error', closed.reject).on('close', closed.resolve)

@@ -22,11 +22,15 @@ export const movingLimits = {
   layoutIndexBytesMax: 16 * MiB,
   /** Directories in directories: a name has at most 255 characters, few have more than 5 segments. */
   treeDepthMax: 32,
-  /** Files of an archive, whose places are kept in memory. */
+  /** Files of an archive, whose paths and places are kept in memory. */
   archiveEntriesMax: 100_000,
-  /** A header about a header: a path of 4 KiB is the longest that any system takes. */
+  /** Those of images have a hundred. */
+  archivePathLengthMax: 1_024,
+  /** Layers of one image in an archive; docker takes 127. */
+  archiveLayersMax: 1_000,
+  /** A header about a header: a path, and attributes of files. */
   archiveHeaderBytesMax: 1 * MiB,
   archiveLinksMax: 8,
-  /** Of a compressed archive: a few kilobytes may claim to be any number of them. */
+  /** Of a compressed archive, which may be any number of bytes; a tenth of what is free stays free, too. */
   archiveUnpackedBytesMax: 256 * GiB,
 } as const

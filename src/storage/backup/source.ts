@@ -3,7 +3,8 @@ import { createReadStream } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import type { Readable } from 'node:stream'
-import { extract } from 'tar-stream'
+import { extract, type Header } from 'tar-stream'
+import { StartError } from '../../lib/start-error.ts'
 import { readFileBytes } from './verified-copy.ts'
 
 export interface SourceFile {
@@ -24,15 +25,38 @@ export async function* readDirectorySource(root: string): AsyncGenerator<SourceF
   }
 }
 
-/** @param input the archive; a path is opened. */
+/**
+ * @param input the archive; a path is opened.
+ * @throws StartError for what no backup has in it, and for what is no archive.
+ */
 export async function* readTarSource(input: Readable | string): AsyncGenerator<SourceFile> {
   const stream = typeof input === 'string' ? createReadStream(input) : input
   const archive = extract()
   stream.once('error', (error) => archive.destroy(error))
   stream.pipe(archive)
-  for await (const entry of archive) {
-    const { name, size, type } = entry.header
-    if (type === 'file') yield { name, size, chunks: entry as AsyncIterable<Uint8Array> }
-    entry.resume()
+  try {
+    for await (const entry of archive) {
+      const { name, size } = entry.header
+      // Archived by hand, names may begin with the directory.
+      const file = {
+        name: name.replace(/^\.\//, ''),
+        size,
+        chunks: entry as AsyncIterable<Uint8Array>,
+      }
+      if (isFile(entry.header)) yield file
+      entry.resume()
+    }
+  } catch (error) {
+    if (!(error instanceof Error) || error instanceof StartError || 'code' in error) throw error
+    throw new StartError(`the archive cannot be read: ${error.message}`, { cause: error })
   }
+}
+
+function isFile({ name, type }: Header): boolean {
+  const isPlain = type === 'file' || type === 'directory'
+  if (isPlain && !/^\/|(?:^|\/)\.\.(?:\/|$)/.test(name)) return type === 'file'
+  const shown = JSON.stringify(name.slice(0, 200))
+  throw new StartError(
+    `the archive is no backup: ${shown} is ${isPlain ? 'outside of it' : `a ${type}`}`,
+  )
 }
