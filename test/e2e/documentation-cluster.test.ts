@@ -9,6 +9,8 @@ import { after, before, describe, test } from 'node:test'
 import { podReview } from '../support/admission.ts'
 import {
   openShell,
+  ownImages,
+  pushAll,
   type Shell,
   startOtherRegistries,
   startOwnRegistry,
@@ -16,7 +18,7 @@ import {
 import { type Block, listBlocks, readPages } from '../support/documentation.ts'
 import { type Kubernetes, oldEtcd, startKubernetes } from '../support/kubernetes.ts'
 import { startNodes } from '../support/nodes.ts'
-import type { Registry } from '../support/start-registry.ts'
+import { type Registry, startRegistry } from '../support/start-registry.ts'
 import { type TemporaryDirectory, temporaryDirectory } from '../support/temporary-directory.ts'
 import { findTool, getTool, requireTool, type ToolName } from '../support/tools.ts'
 import { startVolumes } from '../support/volumes.ts'
@@ -85,6 +87,20 @@ async function playTraffic(registry: Registry): Promise<string> {
   return pulled.header('x-request-id')
 }
 
+/** What a first start leaves on a new volume. */
+async function makeVolume(directory: string): Promise<string> {
+  const dataDirectory = join(directory, 'volume')
+  const registry = await startRegistry({ dataDirectory })
+  await registry[Symbol.asyncDispose]()
+  return dataDirectory
+}
+
+async function assertRestored(dataDirectory: string): Promise<void> {
+  await using registry = await startRegistry({ dataDirectory })
+  const found = await registry.request('GET', '/v2/team/app/manifests/1.0')
+  assert.equal(found.status, 200, found.body.toString())
+}
+
 describe('the commands of the documentation for a cluster', () => {
   const started = new AsyncDisposableStack()
   let cluster: Kubernetes | undefined
@@ -108,6 +124,7 @@ describe('the commands of the documentation for a cluster', () => {
       let directory: TemporaryDirectory
       let shell: Shell
       let request: string
+      let volume: string
       let isInstalled = false
       before(async () => {
         if (cluster === undefined) return
@@ -120,11 +137,13 @@ describe('the commands of the documentation for a cluster', () => {
         for (const [file, text] of Object.entries(ownFiles)) {
           await writeFile(join(directory.path, file), text)
         }
+        volume = await makeVolume(directory.path)
         const environment = {
           ...oldEtcd,
           KUBECONFIG: cluster.kubeconfig,
           KUBECTL: getTool('kubectl'),
           POD_LOG: log,
+          POD_DATA: volume,
           TOKEN: 'secret',
         }
         shell = await openShell({
@@ -135,6 +154,8 @@ describe('the commands of the documentation for a cluster', () => {
           programs: kubectlDirectory,
           environment,
         })
+        await pushAll(registry, ownImages)
+        await shell.run('trow backup --data-dir /data - > trow.tar')
       })
       after(async () => {
         if (cluster !== undefined) await shell.run(empty)
@@ -147,6 +168,7 @@ describe('the commands of the documentation for a cluster', () => {
           else if (!isInstalled) await shell.run(empty + install)
           isInstalled = !text.startsWith('kubectl apply')
           await assert.doesNotReject(shell.run(text.replaceAll(requestId, request)))
+          if (text.includes('restore')) await assertRestored(volume)
         })
       }
     })

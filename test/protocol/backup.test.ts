@@ -230,6 +230,47 @@ describe('a restore', () => {
     for (const volume of volumes) await chmod(join(volume, 'lost+found'), 0o700)
   })
 
+  test('into the directory of a registry that holds nothing, as its first start leaves it', async () => {
+    await using directory = await temporaryDirectory()
+    await using registry = await startRegistry()
+    const image = imageFixture({ seed: 13 })
+    await registry.push('app', 'v1', image)
+    const target = join(directory.path, 'backup')
+    assert.equal((await backUp(registry, target)).code, 0)
+    await using other = await startRegistry()
+    const args = ['restore', target, '--data-dir', other.dataDirectory]
+    const inUse = await runTrow(args)
+    assert.match(inUse.stderr, /is in use by process \d+/)
+    const upload = await other.request('POST', '/v2/app/blobs/uploads/')
+    const chunk = await other.request('PATCH', upload.header('location'), {
+      body: Buffer.alloc(99),
+    })
+    assert.equal(chunk.status, 202)
+    await other.stop()
+    const { code, stderr } = await runTrow(args)
+    assert.equal(code, 0, stderr)
+    assert.deepEqual(await readdir(join(other.dataDirectory, 'uploads')), [])
+    await other.start()
+    assert.ok(await isWhole(other, 'app', 'v1', image))
+    await other.push('app', 'v2', imageFixture({ seed: 14 }))
+  })
+
+  test('into the directory of a registry that holds something is refused, with how much', async () => {
+    await using directory = await temporaryDirectory()
+    await using registry = await startRegistry()
+    const image = imageFixture({ seed: 15 })
+    await registry.push('app', 'v1', image)
+    const target = join(directory.path, 'backup')
+    assert.equal((await backUp(registry, target)).code, 0)
+    await registry.stop()
+    const { code, stderr } = await runTrow(['restore', target, '-d', registry.dataDirectory])
+    assert.equal(code, 1)
+    const blobs = image.blobs.length + image.manifests.length
+    assert.ok(stderr.includes(`holds ${blobs} blobs, and its database knows ${blobs}`), stderr)
+    await registry.start()
+    assert.ok(await isWhole(registry, 'app', 'v1', image))
+  })
+
   test('of an archive that was cut short is refused', async () => {
     await using directory = await temporaryDirectory()
     await using registry = await startRegistry()

@@ -83,13 +83,6 @@ export const commandsNotRun: readonly NotRun[] = [
     ],
   },
   {
-    reason: 'needs a pod with other arguments than those that are shown',
-    commands: [
-      'kubectl --namespace trow wait --for=condition=Ready pod/trow-command --timeout=5m',
-      'kubectl --namespace trow attach --stdin trow-command < trow.tar',
-    ],
-  },
-  {
     reason:
       'Trow must not run; test/protocol/scrub.test.ts, backup.test.ts and running-copy.test.ts have these',
     commands: [

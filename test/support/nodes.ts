@@ -1,6 +1,6 @@
 // Nodes without a machine: what the scheduler and the kubelets would do with pods is done here. A pod goes
 // to the node that it asks for, or to any; it is ready as soon as it is there, and gone as soon as it is
-// deleted. One that is not to be started again succeeds. No container runs.
+// deleted. One that is not to be started again succeeds, unless it waits for its input. No container runs.
 
 import { setInterval } from 'node:timers/promises'
 import type { Kubernetes } from './kubernetes.ts'
@@ -15,7 +15,11 @@ interface Pod {
     readonly nodeName?: string
     readonly affinity?: unknown
     readonly restartPolicy?: string
-    readonly containers: readonly { readonly name: string; readonly image: string }[]
+    readonly containers: readonly {
+      readonly name: string
+      readonly image: string
+      readonly args?: readonly string[]
+    }[]
   }
   readonly status: { readonly phase?: string }
 }
@@ -89,10 +93,15 @@ async function actOn(cluster: Kubernetes, { names, podAddress }: Nodes, pod: Pod
     await cluster.request('POST', `${path}/binding`, { body })
   } else if (pod.status.phase === 'Pending') {
     const contentType = 'application/merge-patch+json'
-    const ends = pod.spec.restartPolicy === 'Never'
-    const body = { status: ends ? { phase: 'Succeeded' } : runningStatus(pod, podAddress) }
+    const body = {
+      status: endsAtOnce(pod) ? { phase: 'Succeeded' } : runningStatus(pod, podAddress),
+    }
     await cluster.request('PATCH', `${path}/status`, { body, contentType })
   }
+}
+
+function endsAtOnce({ spec }: Pod): boolean {
+  return spec.restartPolicy === 'Never' && !spec.containers.some(({ args }) => args?.includes('-'))
 }
 
 function runningStatus(pod: Pod, podIP: string): object {

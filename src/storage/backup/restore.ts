@@ -9,15 +9,13 @@ import { StartError } from '../../lib/start-error.ts'
 import type { Digest } from '../../oci/digest.ts'
 import type { OperationMonitor } from '../../registry/operation.ts'
 import { isMissing } from '../filesystem/file-error.ts'
-import { isMarkedBy, markComplete, markIncomplete } from '../filesystem/incomplete.ts'
+import { markComplete } from '../filesystem/incomplete.ts'
 import type { DataLayout } from '../filesystem/layout.ts'
-import { listVolumeNames } from '../filesystem/volume-names.ts'
 import { backupForm, databaseName, formatName, keyName, markName, parseBlobName } from './names.ts'
+import { takeTarget } from './restore-target.ts'
 import type { Snapshots } from './snapshot.ts'
 import type { SourceFile } from './source.ts'
 import { writeChunks, writeVerified } from './verified-copy.ts'
-
-const restoreCommand = 'trow restore'
 
 interface Parts {
   readonly layout: DataLayout
@@ -49,11 +47,10 @@ export class Restore {
     this.#monitor = monitor
   }
 
-  /** @throws StartError for a directory that is in use, and for what is no backup. */
+  /** @throws StartError for a directory that is in use or holds something, and for what is no backup. */
   async run(): Promise<RestoreReport> {
-    const { layout, files } = this.#parts
-    await takeDirectory(layout)
-    await markIncomplete(layout, restoreCommand)
+    const { layout, snapshots, files } = this.#parts
+    await using _lock = await takeTarget(layout, snapshots)
     for (const directory of layout.directories()) await mkdir(directory, { recursive: true })
     for await (const file of files) {
       this.#monitor.signal.throwIfAborted()
@@ -122,16 +119,6 @@ export class Restore {
     this.#counts.problems += 1
     await this.#monitor.tell({ digest, message })
   }
-}
-
-/** @throws StartError unless it is empty, or was begun by a restore. */
-async function takeDirectory(layout: DataLayout): Promise<void> {
-  await mkdir(layout.root, { recursive: true })
-  if ((await listVolumeNames(layout.root)).length === 0) return
-  if (await isMarkedBy(layout, restoreCommand)) return
-  throw new StartError(
-    `${layout.root} is not empty: a backup is restored into an empty directory; nothing was changed`,
-  )
 }
 
 function requireForm(bytes: Buffer): void {

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import type { Command } from 'commander'
+import { parseAllDocuments } from 'yaml'
 import type { Host } from '../../../src/cli/host.ts'
 import { makeProgram, withTlsFiles } from '../../../src/cli/program.ts'
 import { commandsNotRun } from '../../support/commands-not-run.ts'
@@ -74,6 +75,19 @@ function unknownFlags(args: readonly string[]): string[] {
     })
 }
 
+/** What the containers of a pod give to the program. */
+function containerArguments(text: string): string[][] {
+  const pods = parseAllDocuments(text).map((document) => document.toJS() as Partial<Pod> | null)
+  return pods.flatMap((pod) =>
+    pod?.kind === 'Pod' ? (pod.spec?.containers ?? []).map(({ args }) => args) : [],
+  )
+}
+
+interface Pod {
+  readonly kind: string
+  readonly spec: { readonly containers: readonly { readonly args: string[] }[] }
+}
+
 const blocks = readPages().flatMap(listBlocks)
 const scripts = blocks.filter(({ language }) => language === 'sh')
 
@@ -104,6 +118,13 @@ describe('command lines in the documentation', () => {
       if (isSynopsis(line)) assert.deepEqual(unknownFlags(args), [])
       else assert.equal(refusal(args), undefined)
     })
+  }
+
+  for (const { page, text } of blocks.filter(({ language }) => language === 'yaml')) {
+    for (const args of containerArguments(text)) {
+      test(`${page}: args of a pod: ${args.join(' ')}`, () =>
+        assert.equal(refusal(args), undefined))
+    }
   }
 
   test('are run by a test, or listed with what keeps them from it', () => {
