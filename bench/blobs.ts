@@ -2,9 +2,9 @@
 
 import type { Aim, Bench, Benchmark, Outcome } from './harness/bench.ts'
 import { Content, pushImage, type StoredBlob } from './harness/content.ts'
-import { findDistributions, startDistribution } from './harness/distribution.ts'
 import { curl, measured, type Sample, wrk } from './harness/load.ts'
 import { startNginx } from './harness/nginx.ts'
+import { findPeers } from './harness/peers.ts'
 import type { Server } from './harness/server.ts'
 import { interleave, medianOf, ratioOf, type Rounds } from './harness/statistics.ts'
 import { startTrow } from './harness/trow.ts'
@@ -35,12 +35,11 @@ async function measureBlobs(bench: Bench): Promise<Outcome> {
   const [, small, large] = image.blobs
   if (small === undefined || large === undefined) throw new Error('an image has its layers')
   await using servers = new AsyncDisposableStack()
-  const peers = findDistributions(bench)
   const started = [
     servers.use(await startTrow(bench)),
     servers.use(await startNginx(bench, content)),
   ]
-  for (const peer of peers) started.push(servers.use(await startDistribution(bench, peer)))
+  for (const peer of findPeers(bench)) started.push(servers.use(await peer.start()))
   for (const server of started.filter(({ name }) => name !== 'nginx')) {
     await pushImage(server.url, image)
   }

@@ -2,9 +2,9 @@
 
 import type { Aim, Bench, Benchmark, Outcome } from './harness/bench.ts'
 import { Content, pushImage } from './harness/content.ts'
-import { findDistributions, startDistribution } from './harness/distribution.ts'
 import { ab, cpuPerRequest, ratePerSecond, type Sample, wrk } from './harness/load.ts'
 import { startNginx } from './harness/nginx.ts'
+import { findPeers, type Peer } from './harness/peers.ts'
 import type { Server } from './harness/server.ts'
 import { interleave, medianOf, ratioOf, type Rounds } from './harness/statistics.ts'
 import { startTrow } from './harness/trow.ts'
@@ -19,6 +19,8 @@ export const manifests: Benchmark = {
 }
 
 const connections = 32
+/** How many times the rate of a peer. */
+const wanted: Readonly<Record<string, number>> = { 'docker-registry': 10, zot: 2 }
 
 async function measureManifests(bench: Bench): Promise<Outcome> {
   const content = new Content(bench.scratch.directory('content'))
@@ -27,12 +29,12 @@ async function measureManifests(bench: Bench): Promise<Outcome> {
     Array.from({ length: 6 }, () => 1_000),
   )
   await using servers = new AsyncDisposableStack()
-  const peers = findDistributions(bench)
+  const peers = findPeers(bench)
   const started: Server[] = [
     servers.use(await startTrow(bench)),
     servers.use(await startNginx(bench, content)),
   ]
-  for (const peer of peers) started.push(servers.use(await startDistribution(bench, peer)))
+  for (const peer of peers) started.push(servers.use(await peer.start()))
   for (const server of started.filter(({ name }) => name !== 'nginx')) {
     await pushImage(server.url, image)
   }
@@ -81,14 +83,14 @@ function rowsOf(name: string, servers: readonly Server[], rounds: Rounds<Sample>
   ])
 }
 
-function aimsOf(name: string, peers: readonly string[], rounds: Rounds<Sample>): Aim[] {
+function aimsOf(name: string, peers: readonly Peer[], rounds: Rounds<Sample>): Aim[] {
   const ratio = (to: string): number => ratioOf(rounds, ['trow', to], ratePerSecond)
   return [
     { about: `${name}, rate of nginx's`, atLeast: 0.45, measured: ratio('nginx'), unit: 'x' },
     ...peers.map((peer) => ({
-      about: `${name}, rate of ${peer}'s`,
-      ...(peer === 'docker-registry' && { atLeast: 10 }),
-      measured: ratio(peer),
+      about: `${name}, rate of ${peer.name}'s`,
+      atLeast: wanted[peer.name],
+      measured: ratio(peer.name),
       unit: 'x',
     })),
   ]

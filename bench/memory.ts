@@ -4,8 +4,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Bench, Benchmark, Outcome } from './harness/bench.ts'
 import { Content, pushImage, type StoredImage } from './harness/content.ts'
-import { findDistributions, startDistribution } from './harness/distribution.ts'
 import { curl } from './harness/load.ts'
+import { findPeers } from './harness/peers.ts'
 import { pushBlobs } from './harness/pushing.ts'
 import type { MemoryUse, Server } from './harness/server.ts'
 import { median } from './harness/statistics.ts'
@@ -39,11 +39,8 @@ async function measureMemory(bench: Bench): Promise<Outcome> {
   const content = new Content(bench.scratch.directory('content'))
   const image = content.addImage('bench/app', [blobBytes])
   const figures: Figures[] = []
-  const starts = [
-    () => startTrow(bench),
-    ...findDistributions(bench).map((name) => () => startDistribution(bench, name)),
-  ]
-  for (const start of starts) {
+  const registries = [{ start: () => startTrow(bench) }, ...findPeers(bench)]
+  for (const { start } of registries) {
     await using server = await start()
     bench.say(server.name)
     figures.push(await measureServer(server, image, blobBytes))

@@ -38,8 +38,8 @@ export interface Table {
 export interface Aim {
   /** What is to hold: `manifest GET by tag, of nginx's rate`. */
   readonly about: string
-  readonly atLeast?: number
-  readonly atMost?: number
+  readonly atLeast?: number | undefined
+  readonly atMost?: number | undefined
   readonly measured: number
   /** `x`, ` MiB`, ` ms` */
   readonly unit: string

@@ -3,7 +3,7 @@
 import { execFileSync } from 'node:child_process'
 import { cpus, release } from 'node:os'
 import { fileURLToPath } from 'node:url'
-import { distribution3, versionOf } from './programs.ts'
+import { distribution3, versionOf, versionOfZot } from './programs.ts'
 import type { Scratch } from './scratch.ts'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
@@ -16,7 +16,7 @@ export function describeMachine({ fileSystem }: Scratch): string {
   const system = `Linux ${release()}, ${fileSystem}, Node.js ${process.versions.node}`
   const peers =
     `nginx ${versionOf('nginx')}, docker-registry ${versionOf('docker-registry')}, ` +
-    `distribution 3 ${distribution3.version}`
+    `distribution 3 ${distribution3.version}, zot ${versionOfZot()}`
   return `${date}, commit ${findCommit()}, ${cores}, ${system}; ${peers}`
 }
 

@@ -1,7 +1,13 @@
 // The programs that benchmarks start, found or missed with a word on how to get them, and run as
 // children that end with this process: the kernel kills them, however this process ends.
 
-import { type ChildProcess, execFileSync, spawn, type StdioOptions } from 'node:child_process'
+import {
+  type ChildProcess,
+  execFileSync,
+  spawn,
+  spawnSync,
+  type StdioOptions,
+} from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { findOnPath, testCacheDirectory } from '../../test/support/tools.ts'
@@ -30,6 +36,28 @@ export function distribution3Directory(): string {
 export function findDistribution3(): string | undefined {
   const path = join(distribution3Directory(), 'registry')
   return existsSync(path) ? path : undefined
+}
+
+/** Of zot, which is built by hand: the registry and its load generator, and what makes them. */
+const zotTargets = { zot: 'binary-minimal', zb: 'bench' } as const
+
+export type ZotProgram = keyof typeof zotTargets
+
+export function findZotProgram(name: ZotProgram): string | undefined {
+  return findOnPath(name)
+}
+
+export function howToGet(name: ZotProgram): string {
+  const build = `make ${zotTargets[name]}`
+  return `build it from github.com/project-zot/zot (${build}) and put it on the PATH as ${name}`
+}
+
+/** As Go has noted it in the program: `v2.1.21-0.20260821073800-6d19b445fed1`. */
+export function versionOfZot(): string {
+  const program = findZotProgram('zot')
+  if (program === undefined) return '(not here)'
+  const { output } = spawnSync('go', ['version', '-m', program], { encoding: 'utf8' })
+  return /\tmod\t\S+\t(v\S+)/.exec(String(output))?.[1] ?? '(built by hand)'
 }
 
 /** @throws with the package to install. */
