@@ -2,7 +2,8 @@
  * One connection to the embedded database, as Kysely's driver and its only connection. SQLite is
  * called in this thread, so a lock that another program holds is waited for between calls, not in
  * one: everything else would wait too. A file that was damaged is opened anew, so that a repaired one
- * is found without a restart; nothing is written to a file that is not at its path any more.
+ * is found without a restart; nothing is written to a file that is not at its path any more, and
+ * nothing is read of one that was cut short.
  */
 import { type BigIntStats, statSync } from 'node:fs'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
@@ -10,11 +11,14 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { CompiledQuery, DatabaseConnection, Driver, QueryResult } from 'kysely'
 import { LruCache } from '../lib/lru-cache.ts'
 import { isBusy, isDamage, translated, unavailable } from './sqlite-error.ts'
+import type { SqliteSize } from './sqlite-size.ts'
 
 export interface ConnectionSettings {
   /** Run on every open. */
   readonly pragmas: readonly string[]
   readonly writable: boolean
+  /** Shared by all connections to the file. */
+  readonly size: SqliteSize
   /** How long a lock of another program is waited for. */
   readonly busySecondsMax: number
 }
@@ -120,9 +124,15 @@ export class SqliteConnection implements Driver, DatabaseConnection {
     return statement
   }
 
-  /** @throws when what is written now would not be there after the next start. */
+  /** @throws when what is read now may be missing, or what is written would not be there at the next start. */
   #makeSure(): void {
-    if (this.#settings.writable && !this.#isInPlace()) {
+    const found = statSync(this.#path, { bigint: true, throwIfNoEntry: false })
+    const inPlace = found?.ino === this.#file.ino && found.dev === this.#file.dev
+    if (inPlace && this.#settings.size.isCut(found, () => this.#neededBytes())) {
+      this.#isSuspect = true
+      throw unavailable('the metadata database is damaged: its file was cut short')
+    }
+    if (!inPlace && this.#settings.writable) {
       throw unavailable(
         'the metadata database was replaced or removed while Trow runs: restart it, or put the file back',
       )
@@ -130,9 +140,12 @@ export class SqliteConnection implements Driver, DatabaseConnection {
     if (this.#isSuspect) this.#reopen()
   }
 
-  #isInPlace(): boolean {
-    const found = statSync(this.#path, { bigint: true, throwIfNoEntry: false })
-    return found?.ino === this.#file.ino && found.dev === this.#file.dev
+  /** As many as its pages take, some of which may be in the -wal file only. */
+  #neededBytes(): bigint {
+    const row = this.#database
+      .prepare('select page_count * page_size as bytes from pragma_page_count, pragma_page_size')
+      .get()
+    return BigInt(Number(row?.['bytes']))
   }
 
   /**

@@ -11,6 +11,7 @@ import { migrate } from './migrate.ts'
 import type { Schema } from './schema.ts'
 import { SqliteConnection } from './sqlite-connection.ts'
 import { isBusy } from './sqlite-error.ts'
+import { SqliteSize } from './sqlite-size.ts'
 
 export interface Databases extends AsyncDisposable {
   readonly reads: Kysely<Schema>
@@ -31,7 +32,9 @@ export async function openSqlite(
     beforeNew = () => Promise.resolve(),
   }: Settings = {},
 ): Promise<Databases> {
+  const size = new SqliteSize(path)
   const writes = connect(path, {
+    size,
     busySecondsMax,
     writable: true,
     pragmas: [
@@ -44,6 +47,7 @@ export async function openSqlite(
   try {
     await migrate(writes.db, path, beforeNew)
     const reads = connect(path, {
+      size,
       busySecondsMax,
       writable: false,
       pragmas: ['PRAGMA query_only = ON'],
@@ -59,7 +63,7 @@ export async function openSqlite(
   } catch (error) {
     await writes[Symbol.asyncDispose]()
     // Damage in the middle of the file shows only when it is read.
-    throw error instanceof OciError ? cannotOpen(path, error.cause) : error
+    throw error instanceof OciError ? cannotOpen(path, error.cause ?? error) : error
   }
 }
 

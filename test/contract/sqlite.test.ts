@@ -2,7 +2,7 @@
 // file it does not know, and closes what it opened.
 
 import assert from 'node:assert/strict'
-import { writeFile } from 'node:fs/promises'
+import { readFile, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, test } from 'node:test'
@@ -10,13 +10,12 @@ import { sql } from 'kysely'
 import { openSqlite } from '../../src/metadata/sqlite.ts'
 import { SqlMetadataStore } from '../../src/metadata/sql-metadata-store.ts'
 import { digestOf } from '../../src/oci/digest.ts'
-import { mediaTypes } from '../../src/oci/media-type.ts'
 import { parseRepositoryName } from '../../src/oci/repository-name.ts'
-import { parseTag } from '../../src/oci/tag.ts'
 import type { UploadId } from '../../src/registry/ports/upload-store.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { openFilesUnder } from '../support/open-files.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
+import { latest, manifest, stable } from './metadata-entries.ts'
 import { metadataStoreContract } from './metadata-store.ts'
 
 metadataStoreContract('SQLite', async (clock) => {
@@ -43,9 +42,7 @@ describe('the SQLite database', () => {
       await using databases = await openSqlite(path)
       const metadata = new SqlMetadataStore(databases, new FakeClock())
       await metadata.putBlob(repository, { digest, size: 1 })
-      const entry = { mediaType: mediaTypes.ociManifest, manifests: [], optionalBlobs: [] }
-      const manifest = { ...entry, digest: digestOf(Buffer.from('m')), size: 1, blobs: [digest] }
-      await metadata.putManifest(repository, manifest, [parseTag('latest')])
+      await metadata.putManifest(repository, manifest('m', { blobs: [digest] }), [latest])
       const id = 'upload' as UploadId
       await metadata.createUpload({ id, repository, algorithm: 'sha256', offset: 5, updatedAt: 1 })
     }
@@ -59,7 +56,7 @@ describe('the SQLite database', () => {
       bytes: 2,
       uploads: 1,
     })
-    assert.equal((await metadata.findManifest(repository, parseTag('latest')))?.size, 1)
+    assert.equal((await metadata.findManifest(repository, latest))?.size, 1)
     assert.equal((await metadata.findUpload(repository, 'upload' as UploadId))?.offset, 5)
   })
 
@@ -99,6 +96,54 @@ describe('the SQLite database', () => {
       message: /9999-later.*newer version/,
     })
     assert.deepEqual(await openFilesUnder(directory.path), [])
+  })
+
+  test('cut short at any place is UNAVAILABLE, no list is empty for it, and works again when put back', async () => {
+    await using directory = await temporaryDirectory()
+    const path = join(directory.path, 'metadata.db')
+    await using databases = await openSqlite(path)
+    const metadata = new SqlMetadataStore(databases, new FakeClock())
+    await metadata.putBlob(repository, { digest, size: 1 })
+    await metadata.putManifest(repository, manifest('m'), [latest, stable])
+    const other = new DatabaseSync(path)
+    other.exec('pragma wal_checkpoint(truncate)')
+    const row = other.prepare('select * from pragma_page_size, pragma_page_count').get()
+    const { page_size: pageBytes, page_count: pages } = row as Record<string, number>
+    assert.ok(pageBytes && pages)
+    for (let page = 1; page < pages; page += 1) {
+      // What a connection remembers of the file goes with a change by another one.
+      other.exec(`insert into repositories (name, created_at) values ('page-${page}', 0)`)
+      other.exec('pragma wal_checkpoint(truncate)')
+      await metadata.hasRepository(repository)
+      const sound = await readFile(path)
+      await truncate(path, page * pageBytes + 100)
+      await assert.rejects(metadata.listTags(repository, { limit: 10 }), {
+        code: 'UNAVAILABLE',
+        message: /the metadata database is damaged/,
+      })
+      await writeFile(path, sound)
+      assert.equal((await metadata.listTags(repository, { limit: 10 })).length, 2)
+    }
+    other.close()
+  })
+
+  test('made smaller by another program, and whole, is read on', async () => {
+    await using directory = await temporaryDirectory()
+    const path = join(directory.path, 'metadata.db')
+    await using databases = await openSqlite(path)
+    const metadata = new SqlMetadataStore(databases, new FakeClock())
+    await metadata.putBlob(repository, { digest, size: 1 })
+    const other = new DatabaseSync(path)
+    other.exec('create table large (text)')
+    other.prepare('insert into large values (?)').run('x'.repeat(100_000))
+    other.exec('pragma wal_checkpoint(truncate)')
+    assert.equal(await metadata.hasRepository(repository), true)
+    const { size } = await stat(path)
+    other.exec('drop table large; vacuum; pragma wal_checkpoint(truncate)')
+    other.close()
+    assert.ok((await stat(path)).size < size)
+    assert.equal(await metadata.hasRepository(repository), true)
+    await metadata.putBlob(repository, { digest, size: 1 })
   })
 
   test('held locked by another program is UNAVAILABLE, still reads, and works again after', async () => {

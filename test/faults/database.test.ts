@@ -108,8 +108,8 @@ describe('a database that another program has locked', () => {
 describe('a database that is damaged while the registry runs', () => {
   const damages: [name: string, damage: () => void][] = [
     ['emptied', () => truncateSync(file(), 0)],
-    // Behind the first tables: what else would be lost depends on where SQLite put it.
     ['cut short', () => truncateSync(file(), 5 * pageBytes)],
+    ['cut in its last page', () => truncateSync(file(), statSync(file()).size - pageBytes / 2)],
     ['overwritten', () => writeFileSync(file(), Buffer.alloc(statSync(file()).size, 'garbage!'))],
   ]
   for (const [name, damage] of damages) {
@@ -131,7 +131,7 @@ describe('a database that is damaged while the registry runs', () => {
       writeFileSync(file(), readFileSync(file('.saved')))
       await assertReadiness(200)
       await assertServed()
-      assert.equal((await putTag(`repaired-${name.replace(' ', '-')}`)).status, 201)
+      assert.equal((await putTag(`repaired-${name.replaceAll(' ', '-')}`)).status, 201)
       const head = await registry.request('HEAD', `/v2/${repository}/manifests/damaged`)
       assert.equal(head.status, 404)
     })
@@ -180,6 +180,11 @@ describe('a data directory with a database that cannot be used', () => {
       'cut short',
       () => sound.subarray(0, 40_960),
       /malformed; run: trow scrub --rebuild --data-dir/,
+    ],
+    [
+      'cut in its last page',
+      () => sound.subarray(0, sound.length - pageBytes / 2),
+      /its file was cut short; run: trow scrub --rebuild --data-dir/,
     ],
     [
       'something else',
