@@ -23,7 +23,7 @@ import type { Listener } from './http/listener.ts'
 import { routeTable } from './http/route-table.ts'
 import type { WebhookListener } from './http/webhook-listener.ts'
 import { Blobs } from './registry/blobs.ts'
-import { DamageCounts } from './registry/damage-counts.ts'
+import { KnownDamage } from './registry/known-damage.ts'
 import { Health } from './registry/health.ts'
 import { Listings } from './registry/listings.ts'
 import { Mounts } from './registry/mounts.ts'
@@ -107,12 +107,13 @@ async function serve(foundation: Foundation): Promise<Served> {
   const uses = startUses(foundation)
   const { manifests, images } = makeContent(foundation, uses, keepLinks(foundation))
   const cache = startCache(foundation, manifests, uses)
+  const damage = new KnownDamage()
   const { collector, operations, promises } = startCollection(foundation, {
     uploads,
     uses,
     manifests,
+    damage,
   })
-  const damage = new DamageCounts()
   const checks = makeReadChecks(foundation, damage)
   const metrics = makeMetrics(foundation, { ...cache, collector, damage })
   const health = new Health(stores, { holdsSeconds: limits.readinessHoldsSeconds })

@@ -130,6 +130,7 @@ describe('documents', () => {
       cacheMaxBytes: () => undefined,
       evicted: () => ({ manifests: 0, bytes: 0 }),
       damaged: () => ({}),
+      isDatabaseDamaged: () => false,
     })
     const nothing = { passes: 0, failures: 0, blobs: 0, bytes: 0 }
     metrics.showStorage({

@@ -1,7 +1,7 @@
 /** What is served, put together: manifests and images with the rules for their tags, and blobs. */
 import { limits } from '../config/limits.ts'
 import type { CacheUses } from '../registry/cache-uses.ts'
-import type { DamageCounts } from '../registry/damage-counts.ts'
+import type { KnownDamage } from '../registry/known-damage.ts'
 import { Images } from '../registry/images.ts'
 import type { LinkKeeper } from '../registry/link-keeper.ts'
 import { Manifests } from '../registry/manifests.ts'
@@ -40,7 +40,7 @@ export function makeContent(
 
 export function makeReadChecks(
   { config, log, stores, onReload, resources }: Foundation,
-  damage: DamageCounts,
+  damage: KnownDamage,
 ): ReadChecks {
   const checks = new ReadChecks(
     { ...stores, damage, log },

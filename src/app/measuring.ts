@@ -2,7 +2,7 @@
 import { limits } from '../config/limits.ts'
 import { version } from '../config/version.ts'
 import type { Collector } from '../registry/collector.ts'
-import type { DamageCounts } from '../registry/damage-counts.ts'
+import type { KnownDamage } from '../registry/known-damage.ts'
 import type { Eviction } from '../registry/eviction.ts'
 import type { StorageRoom } from '../registry/storage-room.ts'
 import { Metrics } from '../telemetry/metrics.ts'
@@ -12,7 +12,7 @@ interface Measured {
   readonly eviction: Eviction
   readonly collector: Collector
   readonly room: StorageRoom
-  readonly damage: DamageCounts
+  readonly damage: KnownDamage
 }
 
 export function makeMetrics(
@@ -27,7 +27,8 @@ export function makeMetrics(
     measureCache: () => metadata.measureCache(),
     cacheMaxBytes: () => eviction.maxBytes,
     evicted: () => eviction.totals,
-    damaged: () => damage.all,
+    damaged: () => damage.counts,
+    isDatabaseDamaged: () => damage.database !== undefined,
   })
   metrics.showStorage({
     freeBytes: () => stores.blobs.freeBytes(),

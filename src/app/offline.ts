@@ -11,7 +11,7 @@ import { findDatabaseProblem } from '../metadata/sqlite-check.ts'
 import type { OperationEvent, OperationMonitor, OperationWork } from '../registry/operation.ts'
 import type { Log } from '../registry/request-context.ts'
 import type { OperationKind } from '../registry/operations.ts'
-import { DamageCounts } from '../registry/damage-counts.ts'
+import { KnownDamage } from '../registry/known-damage.ts'
 import { Rebuild, type RebuildReport } from '../registry/rebuild.ts'
 import type { ScrubOptions } from '../registry/scrub.ts'
 import { Uploads } from '../registry/uploads.ts'
@@ -30,7 +30,14 @@ export async function* collectOffline(
   yield* workOffline(config, 'gc', signal, (stores, log) => {
     const uploads = new Uploads(stores, { digestersMax: limits.uploadDigestersMax })
     const promises = makePromises(config, stores)
-    const parts = { uploads, promises, uses: nobodys, manifests: nobodys, log }
+    const parts = {
+      uploads,
+      promises,
+      uses: nobodys,
+      manifests: nobodys,
+      damage: new KnownDamage(),
+      log,
+    }
     const collector = makeCollector(config, stores, parts, 0)
     return (monitor) => collector.collect(options, monitor)
   })
@@ -52,16 +59,17 @@ export async function* scrubOffline(
     ...(options.repair && { putDatabaseAside: 'if damaged' }),
   })
   const { directory, stores } = opened
-  const scrub = makeScrub(stores, new DamageCounts())
+  const scrub = makeScrub(stores, new KnownDamage(), quiet)
   const work: OperationWork = async (monitor) => {
     const { putAside } = directory
-    if (putAside === undefined) return await scrub.scrub(options, monitor)
+    const rest = { ...options, skipsDatabase: true }
+    if (putAside === undefined) return await scrub.scrub(rest, monitor)
     await monitor.tell(describePutAside(directory, putAside))
     // What a manifest needs and is not there, the scrub tells.
     const rebuilt = await rebuild(opened, { tellsIncomplete: false }, monitor)
     // What could not be brought back may be among the bytes that nobody has now.
     const keepsOrphans = rebuilt.problems > 0
-    const report = await scrub.scrub({ ...options, keepsOrphans }, monitor)
+    const report = await scrub.scrub({ ...rest, keepsOrphans }, monitor)
     return { ...report, unrepaired: report.unrepaired + rebuilt.problems, rebuilt }
   }
   const operation = resources.use(makeOperations(quiet).start('scrub', work, signal))

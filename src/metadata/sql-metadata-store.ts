@@ -335,6 +335,10 @@ export class SqlMetadataStore implements MetadataStore {
       .execute((transaction) => links.noteAllLinks(transaction))
   }
 
+  findDamage(signal: AbortSignal): Promise<string | undefined> {
+    return this.#databases.findProblem(signal)
+  }
+
   listContent(page: PageRequest): Promise<BlobRecord[]> {
     return integrity.listContent(this.#databases.reads, page)
   }

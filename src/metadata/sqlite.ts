@@ -10,12 +10,15 @@ import { OciError } from '../oci/errors.ts'
 import { migrate } from './migrate.ts'
 import type { Schema } from './schema.ts'
 import { SqliteConnection } from './sqlite-connection.ts'
+import { findDatabaseProblem } from './sqlite-check.ts'
 import { isBusy } from './sqlite-error.ts'
 import { SqliteSize } from './sqlite-size.ts'
 
 export interface Databases extends AsyncDisposable {
   readonly reads: Kysely<Schema>
   readonly writes: Kysely<Schema>
+  /** What is wrong with the file. */
+  readonly findProblem: (signal: AbortSignal) => Promise<string | undefined>
 }
 
 interface Settings {
@@ -55,6 +58,10 @@ export async function openSqlite(
     return {
       reads: reads.db,
       writes: writes.db,
+      findProblem: async (signal) => {
+        const problem = await findDatabaseProblem(path, signal)
+        return problem && describeDamage(path, problem)
+      },
       [Symbol.asyncDispose]: async () => {
         await reads[Symbol.asyncDispose]()
         await writes[Symbol.asyncDispose]()
@@ -65,6 +72,14 @@ export async function openSqlite(
     // Damage in the middle of the file shows only when it is read.
     throw error instanceof OciError ? cannotOpen(path, error.cause ?? error) : error
   }
+}
+
+/** What the rest of it says is not worth much; that is still in the files beside it. */
+function describeDamage(path: string, problem: string): string {
+  return (
+    `the metadata database ${path} is damaged: ${problem}; stop Trow, and make it anew from what lies ` +
+    `beside it: trow scrub --repair --data-dir ${dirname(path)}`
+  )
 }
 
 interface Connection extends AsyncDisposable {

@@ -7,7 +7,7 @@ import { OciError } from '../oci/errors.ts'
 import type { RepositoryName } from '../oci/repository-name.ts'
 import type { BlobPromises } from './blob-promises.ts'
 import type { ContentLocks } from './content-locks.ts'
-import type { DamageCounts } from './damage-counts.ts'
+import type { KnownDamage } from './known-damage.ts'
 import type { BlobReader, BlobStore } from './ports/blob-store.ts'
 import type { MetadataStore } from './ports/metadata-store.ts'
 import type { BlobRecord } from './ports/records.ts'
@@ -19,7 +19,7 @@ interface Parts {
   readonly metadata: MetadataStore
   readonly blobs: BlobStore
   readonly promises: BlobPromises
-  readonly damage: DamageCounts
+  readonly damage: KnownDamage
   readonly checks: Pick<ReadChecks, 'watch'>
   readonly locks: Pick<ContentLocks, 'whileRemoving'>
 }

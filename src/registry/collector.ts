@@ -5,10 +5,12 @@
  * bytes after; nothing goes that a manifest, a grace period or a writer under way still holds.
  */
 import type { TagPolicy } from '../config/tag-policy.ts'
+import { OciError } from '../oci/errors.ts'
 import type { BlobPromises } from './blob-promises.ts'
 import type { CacheUses } from './cache-uses.ts'
 import { ClockJumps } from './clock-jumps.ts'
 import { CollectionPass, type CollectionReport } from './collection-pass.ts'
+import type { KnownDamage } from './known-damage.ts'
 import type { Manifests } from './manifests.ts'
 import type { OperationMonitor } from './operation.ts'
 import type { Clock } from './ports/clock.ts'
@@ -24,6 +26,7 @@ export interface CollectorParts {
   readonly promises: Pick<BlobPromises, 'expiredBefore'>
   readonly uses: Pick<CacheUses, 'flush' | 'has'>
   readonly manifests: Pick<Manifests, 'forget'>
+  readonly damage: Pick<KnownDamage, 'database'>
   readonly clock: Clock
   readonly monotonicClock?: Clock
   readonly log: Log
@@ -84,7 +87,10 @@ export class Collector {
     this.#settings = settings
   }
 
-  /** @param options.dryRun changes nothing, and tells what would be deleted. */
+  /**
+   * @param options.dryRun changes nothing, and tells what would be deleted.
+   * @throws OciError UNAVAILABLE when the database is known to be damaged: what it does not say may be needed.
+   */
   async collect(
     options: { readonly dryRun: boolean },
     monitor: OperationMonitor,
@@ -98,6 +104,7 @@ export class Collector {
     })
     let isDone = false
     try {
+      this.#requireSoundDatabase()
       const report = await pass.run()
       isDone = true
       return report
@@ -105,6 +112,12 @@ export class Collector {
       const seconds = (performance.now() - started) / 1000
       if (!options.dryRun && !monitor.signal.aborted) this.#count(isDone, seconds)
     }
+  }
+
+  #requireSoundDatabase(): void {
+    const { database } = this.#parts.damage
+    if (database === undefined) return
+    throw new OciError('UNAVAILABLE', { message: `nothing is collected: ${database}` })
   }
 
   #count(isDone: boolean, seconds: number): void {

@@ -57,7 +57,8 @@ export class OperationSchedule implements AsyncDisposable {
     const { operations, kind, work } = this.#parts
     try {
       await using operation = operations.start(kind, work)
-      await operation.ended
+      // What it tells is in the log; it waits for whoever takes it.
+      for await (const _event of operation.events());
     } catch (error) {
       // One that was asked for by hand is running, or the program stops.
       if (!(error instanceof OciError)) throw error

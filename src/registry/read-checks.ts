@@ -10,7 +10,7 @@ import { OciError } from '../oci/errors.ts'
 import { isProxiedName } from '../oci/proxied-name.ts'
 import type { RepositoryName } from '../oci/repository-name.ts'
 import type { ContentLocks } from './content-locks.ts'
-import type { DamageCounts } from './damage-counts.ts'
+import type { KnownDamage } from './known-damage.ts'
 import type { BlobReader, BlobStore, ByteRange } from './ports/blob-store.ts'
 import type { Clock } from './ports/clock.ts'
 import type { BlobRecord } from './ports/records.ts'
@@ -20,7 +20,7 @@ import type { Log } from './request-context.ts'
 interface Parts {
   readonly blobs: BlobStore
   readonly locks: Pick<ContentLocks, 'whileRemoving'>
-  readonly damage: DamageCounts
+  readonly damage: KnownDamage
   readonly clock: Clock
   readonly log: Log
 }

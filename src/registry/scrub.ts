@@ -1,5 +1,5 @@
 /**
- * Looks whether everything is as it should be: each blob's bytes against its digest, each row against
+ * Looks whether everything is as it should be: the database, each blob's bytes against its digest, each row against
  * bytes and back, each manifest against what it needs and what is known of it. It runs beside all else,
  * at a rate. With repair it puts damaged bytes aside, so that nobody is served them: a push brings them
  * back, and of another registry's content the next pull does.
@@ -9,7 +9,7 @@ import { type Digest, digestAlgorithm, Digester } from '../oci/digest.ts'
 import { OciError } from '../oci/errors.ts'
 import { isProxiedName } from '../oci/proxied-name.ts'
 import type { ContentLocks } from './content-locks.ts'
-import type { DamageCounts } from './damage-counts.ts'
+import type { KnownDamage } from './known-damage.ts'
 import { ManifestScrub } from './manifest-scrub.ts'
 import { mergeByDigest } from './merge-by-digest.ts'
 import type { OperationMonitor } from './operation.ts'
@@ -19,14 +19,16 @@ import type { MetadataStore } from './ports/metadata-store.ts'
 import type { BlobRecord } from './ports/records.ts'
 import { putAsideIfWrong } from './put-aside.ts'
 import type { ContentRemoval } from './remove-content.ts'
+import type { Log } from './request-context.ts'
 
 interface Parts {
   readonly metadata: MetadataStore
   readonly blobs: BlobStore
   readonly removal: Pick<ContentRemoval, 'removeContent'>
-  readonly damage: DamageCounts
+  readonly damage: KnownDamage
   readonly locks: Pick<ContentLocks, 'whileRemoving'>
   readonly clock: Clock
+  readonly log: Log
 }
 
 interface Bounds {
@@ -41,14 +43,24 @@ export interface ScrubOptions {
   readonly repair: boolean
   /** Bytes a second that are read; undefined for as fast as it goes. */
   readonly rateBytes?: number
+  /** The database itself was looked at already. */
+  readonly skipsDatabase?: boolean
   /** Bytes that no repository has are left where they are, with repair as well. */
   readonly keepsOrphans?: boolean
 }
 
 /** Something that is not as it should be. */
 export interface ScrubProblem {
-  readonly problem: 'corrupt' | 'missing' | 'orphan' | 'incomplete' | 'references' | 'unreadable'
-  readonly digest: Digest
+  readonly problem:
+    | 'database'
+    | 'corrupt'
+    | 'missing'
+    | 'orphan'
+    | 'incomplete'
+    | 'references'
+    | 'unreadable'
+  /** Of what it is about; absent for the database. */
+  readonly digest?: Digest
   readonly message: string
   readonly repositories?: readonly string[]
   readonly repaired: boolean
@@ -75,7 +87,24 @@ export class Scrub {
   }
 
   async scrub(options: ScrubOptions, monitor: OperationMonitor): Promise<ScrubReport> {
-    return await new ScrubPass(this.#parts, this.#bounds, options, monitor).run()
+    const problem = await this.#findDamage(options, monitor)
+    if (problem === undefined) {
+      return await new ScrubPass(this.#parts, this.#bounds, options, monitor).run()
+    }
+    // By what such a database says nothing may be removed, and nothing more is written to it.
+    const looking = { ...options, repair: false }
+    return await new ScrubPass(this.#parts, this.#bounds, looking, monitor).run(problem)
+  }
+
+  async #findDamage(
+    { skipsDatabase = false }: ScrubOptions,
+    { signal, progress }: OperationMonitor,
+  ): Promise<string | undefined> {
+    const { metadata, damage } = this.#parts
+    if (skipsDatabase) return undefined
+    progress({ step: 'database', done: 0 })
+    damage.database = await metadata.findDamage(signal)
+    return damage.database
   }
 }
 
@@ -85,6 +114,7 @@ class ScrubPass {
   readonly #options: ScrubOptions
   readonly #monitor: OperationMonitor
   readonly #problems: Record<ScrubProblem['problem'], number> = {
+    database: 0,
     corrupt: 0,
     missing: 0,
     orphan: 0,
@@ -103,7 +133,11 @@ class ScrubPass {
     this.#monitor = monitor
   }
 
-  async run(): Promise<ScrubReport> {
+  /** @param damage of the database. */
+  async run(damage?: string): Promise<ScrubReport> {
+    if (damage !== undefined) {
+      await this.#tell({ problem: 'database', message: damage, repaired: false })
+    }
     const { bytes: total } = await this.#parts.metadata.countContent()
     const rows = this.#listRows()
     for await (const { row, stored } of mergeByDigest(rows, this.#parts.blobs.listBlobs())) {
@@ -239,8 +273,10 @@ class ScrubPass {
   }
 
   async #tell(problem: ScrubProblem): Promise<void> {
+    const { message, repaired, ...about } = problem
     this.#problems[problem.problem] += 1
-    if (!problem.repaired) this.#unrepaired += 1
+    if (!repaired) this.#unrepaired += 1
+    this.#parts.log[repaired ? 'warn' : 'error'](about, `found by a scrub: ${message}`)
     await this.#monitor.tell(problem)
   }
 }

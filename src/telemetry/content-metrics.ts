@@ -18,6 +18,8 @@ export interface ContentSource {
   readonly countHoldsSeconds: number
   /** Content that was found to be damaged since the start, by who found it. */
   readonly damaged: () => Readonly<Record<string, number>>
+  /** By the last scrub. */
+  readonly isDatabaseDamaged: () => boolean
 }
 
 const contentHelp: Record<keyof ContentCounts, string> = {
@@ -39,6 +41,12 @@ export function registerContentGauges(registers: Registry[], source: ContentSour
       damaged.reset()
       for (const [found, count] of Object.entries(source.damaged())) damaged.inc({ found }, count)
     },
+  })
+  const database: Gauge = new Gauge({
+    name: 'trow_database_damaged',
+    help: '1 if the last scrub found the metadata database damaged',
+    registers,
+    collect: () => database.set(source.isDatabaseDamaged() ? 1 : 0),
   })
   const counts = held(source.countContent, source.countHoldsSeconds)
   for (const [key, help] of Object.entries(contentHelp)) {

@@ -20,6 +20,7 @@ import { CacheUses } from '../../src/registry/cache-uses.ts'
 import { Eviction } from '../../src/registry/eviction.ts'
 import { Fills } from '../../src/registry/fills.ts'
 import type { UpstreamBlob } from '../../src/registry/ports/upstream.ts'
+import { KnownDamage } from '../../src/registry/known-damage.ts'
 import { ContentRemoval } from '../../src/registry/remove-content.ts'
 import { DataLayout } from '../../src/storage/filesystem/layout.ts'
 import { collect, inPieces, patternBytes } from '../support/bytes.ts'
@@ -101,6 +102,7 @@ async function start(root: string) {
       ...parts,
       uses,
       manifests,
+      damage: new KnownDamage(),
       uploads: registry.uploads,
       promises: { expiredBefore: 0 },
       removal: new ContentRemoval(parts, { atOnceMax: 2 }),

@@ -8,7 +8,7 @@ import { BlobPromises } from '../../src/registry/blob-promises.ts'
 import { Blobs } from '../../src/registry/blobs.ts'
 import { CacheUses } from '../../src/registry/cache-uses.ts'
 import { Collector } from '../../src/registry/collector.ts'
-import { DamageCounts } from '../../src/registry/damage-counts.ts'
+import { KnownDamage } from '../../src/registry/known-damage.ts'
 import { ContentLocks } from '../../src/registry/content-locks.ts'
 import { LinkKeeper } from '../../src/registry/link-keeper.ts'
 import { Listings } from '../../src/registry/listings.ts'
@@ -91,6 +91,7 @@ export async function startRegistry(root: string, clock: FakeClock): Promise<Reg
     { referencesMax: 100, cacheEntriesMax: 20, cacheBytesMax: 20_000, tagPolicy: noTagPolicy },
   )
   const removal = new ContentRemoval(stores, { atOnceMax: 2 })
+  const damage = new KnownDamage()
   const collector = new Collector(
     {
       ...stores,
@@ -98,6 +99,7 @@ export async function startRegistry(root: string, clock: FakeClock): Promise<Reg
       promises,
       uses,
       manifests,
+      damage,
       removal,
       monotonicClock: clock,
       log: silentLog,
@@ -105,7 +107,6 @@ export async function startRegistry(root: string, clock: FakeClock): Promise<Reg
     collectorBounds,
     { graceSeconds, uploadIdleSeconds: graceSeconds, tagPolicy: noTagPolicy },
   )
-  const damage = new DamageCounts()
   const checks = new ReadChecks(
     { ...stores, damage, log: silentLog },
     { rememberedMax: 3, rememberedSeconds: graceSeconds },

@@ -12,6 +12,11 @@ export interface RepositoryTag extends RepositoryManifest {
 }
 
 export interface IntegrityMetadata {
+  /**
+   * Reads all of the database, beside everything else; one that a server of its own keeps is that
+   * server's to check. @returns what is wrong with it, and what to do.
+   */
+  findDamage(signal: AbortSignal): Promise<string | undefined>
   /** All content, in the order of the digests; `page.after` is a digest. */
   listContent(page: PageRequest): Promise<BlobRecord[]>
   /** Repositories that have the content, as a blob or as a manifest; at most `limit` of them. */

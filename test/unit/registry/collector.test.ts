@@ -18,6 +18,7 @@ import { Manifests } from '../../../src/registry/manifests.ts'
 import { Mounts } from '../../../src/registry/mounts.ts'
 import { Operations } from '../../../src/registry/operations.ts'
 import type { MetadataStore } from '../../../src/registry/ports/metadata-store.ts'
+import { KnownDamage } from '../../../src/registry/known-damage.ts'
 import { ContentRemoval } from '../../../src/registry/remove-content.ts'
 import {
   graceSeconds,
@@ -56,7 +57,7 @@ function collectorOf(
   const { metadata, blobStore: blobs, locks, uploads, promises } = registry
   const removal = new ContentRemoval({ metadata, blobs, locks }, { atOnceMax: 2 })
   const { manifests } = registry
-  const held = { uses: noUses, manifests, promises }
+  const held = { uses: noUses, manifests, promises, damage: new KnownDamage() }
   const common = { metadata, removal, uploads, ...held, clock, monotonicClock: clock }
   return new Collector(
     { ...common, log: silentLog, ...parts },
@@ -450,4 +451,14 @@ describe('a pass', () => {
     await until('three passes', () => collector.totals.passes >= 3)
     schedule.reload({ ...times, isEnabled: false })
   })
+})
+
+test('a database that is known to be damaged says nothing that is removed by', async () => {
+  await using started = await startTemporaryRegistry()
+  const damage = new KnownDamage()
+  damage.database = 'it is damaged: a page is torn'
+  const collector = collectorOf(started, { damage })
+  const refused = { code: 'UNAVAILABLE', message: /nothing is collected: it is damaged/ }
+  await assert.rejects(collector.collect({ dryRun: false }, monitor), refused)
+  assert.equal(collector.totals.failures, 1)
 })

@@ -13,6 +13,7 @@ import { parseTag, type Tag } from '../../../src/oci/tag.ts'
 import { CacheUses } from '../../../src/registry/cache-uses.ts'
 import { Collector, type CollectorSettings } from '../../../src/registry/collector.ts'
 import type { TagUse } from '../../../src/registry/ports/collection-metadata.ts'
+import { KnownDamage } from '../../../src/registry/known-damage.ts'
 import { ContentRemoval } from '../../../src/registry/remove-content.ts'
 import { expiredTags } from '../../../src/registry/retention.ts'
 import {
@@ -187,6 +188,7 @@ function collect(started: StartedRegistry, settings: Partial<CollectorSettings>,
       promises,
       uses,
       manifests,
+      damage: new KnownDamage(),
       clock,
       monotonicClock: clock,
       log: silentLog,

@@ -4,9 +4,10 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { digestOf } from '../../../src/oci/digest.ts'
 import { ContentLocks } from '../../../src/registry/content-locks.ts'
-import { DamageCounts } from '../../../src/registry/damage-counts.ts'
+import { KnownDamage } from '../../../src/registry/known-damage.ts'
 import type { BlobReader, BlobStore } from '../../../src/registry/ports/blob-store.ts'
 import type { MetadataStore } from '../../../src/registry/ports/metadata-store.ts'
+import { silentLog } from '../../support/request-context.ts'
 import { Scrub } from '../../../src/registry/scrub.ts'
 
 const content = Buffer.from('as it was pushed')
@@ -21,7 +22,12 @@ function readerOf(bytes: Buffer): BlobReader {
 }
 
 /** @param stored what is there each time that somebody looks. */
-async function scrub(stored: Buffer[], locks: ContentLocks): Promise<string[]> {
+async function scrub(
+  stored: Buffer[],
+  locks: ContentLocks,
+  damage = new KnownDamage(),
+  problem?: string,
+): Promise<string[]> {
   const aside: string[] = []
   const blobs: Partial<BlobStore> = {
     openBlob: () => Promise.resolve(readerOf(stored.shift() ?? content)),
@@ -31,6 +37,7 @@ async function scrub(stored: Buffer[], locks: ContentLocks): Promise<string[]> {
     quarantineBlob: (digest) => Promise.resolve(void aside.push(digest)),
   }
   const metadata: Partial<MetadataStore> = {
+    findDamage: () => Promise.resolve(problem),
     countContent: () => Promise.resolve({ bytes: blob.size } as never),
     listContent: ({ after }) => Promise.resolve(after === undefined ? [blob] : []),
     findHolders: () => Promise.resolve(['a'] as never),
@@ -41,9 +48,10 @@ async function scrub(stored: Buffer[], locks: ContentLocks): Promise<string[]> {
     blobs: blobs as BlobStore,
     metadata: metadata as MetadataStore,
     removal: { removeContent: () => Promise.resolve(0) },
-    damage: new DamageCounts(),
+    damage,
     locks,
     clock: { now: () => 0 },
+    log: silentLog,
   }
   const bounds = {
     rowsPerPage: 10,
@@ -60,6 +68,15 @@ async function scrub(stored: Buffer[], locks: ContentLocks): Promise<string[]> {
 describe('a damaged blob', () => {
   test('is put aside', async () => {
     assert.deepEqual(await scrub([damaged, damaged], new ContentLocks()), [blob.digest])
+  })
+
+  test('stays where the database is damaged, by which nothing is changed', async () => {
+    const damage = new KnownDamage()
+    const stored = [damaged, damaged]
+    assert.deepEqual(await scrub(stored, new ContentLocks(), damage, 'a page is torn'), [])
+    assert.equal(damage.database, 'a page is torn')
+    assert.deepEqual(await scrub(stored, new ContentLocks(), damage), [])
+    assert.equal(damage.database, undefined)
   })
 
   test('that a push healed while it was looked at stays', async () => {
