@@ -15,6 +15,8 @@ export interface ContainerdOptions {
   readonly chunkBytes?: number
   /** A PEM file with the authority that the machine trusts. */
   readonly trusted?: string
+  /** `127.0.0.1:4711` of the HTTP proxy by which it reaches what is not on this machine. */
+  readonly proxy?: string
 }
 
 const notHere = ['io.containerd.internal.v1.opt', 'io.containerd.nri.v1.nri']

@@ -53,7 +53,11 @@ export async function startContainerd(
   const { containerd, ctr } = containerdPrograms[options.edition ?? 'current']
   await writeFile(config, containerdConfig(directory, address, options))
   const ready = 'containerd successfully booted'
-  const environment = options.trusted === undefined ? {} : { SSL_CERT_FILE: options.trusted }
+  const { trusted, proxy } = options
+  const environment = {
+    ...(trusted !== undefined && { SSL_CERT_FILE: trusted }),
+    ...(proxy !== undefined && { HTTPS_PROXY: `http://${proxy}` }),
+  }
   const started = { ready, directory, environment }
   const daemon = await startDaemon(containerd, ['--config', config], started)
   return { address, ctr, [Symbol.asyncDispose]: () => daemon[Symbol.asyncDispose]() }
