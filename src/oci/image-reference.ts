@@ -5,6 +5,7 @@
  * spelling, and its host can be put into a URL without meaning another host there.
  */
 import { isIPv4, isIPv6 } from 'node:net'
+import { LruCache } from '../lib/lru-cache.ts'
 import { type Digest, parseDigest } from './digest.ts'
 import { OciError } from './errors.ts'
 import type { Reference } from './reference.ts'
@@ -95,8 +96,19 @@ function splitHost(name: string): { host: string; path: string } {
     : { host: dockerHub, path: name }
 }
 
+/** The same few are parsed for every pull through the cache, and cost more than all else of its name. */
+const parsedHosts = new LruCache<string, RegistryHost>({ entriesMax: 1_000 })
+
 /** @throws OciError NAME_INVALID for anything that is not a plain `host` or `host:port`. */
 export function parseRegistryHost(text: string): RegistryHost {
+  const known = parsedHosts.get(text)
+  if (known !== undefined) return known
+  const host = readRegistryHost(text)
+  parsedHosts.set(text, host)
+  return host
+}
+
+function readRegistryHost(text: string): RegistryHost {
   const [, host, port] = /^(\[[^\]]*\]|[^:[\]]*)(?::(.*))?$/s.exec(text.toLowerCase()) ?? []
   if (host === undefined) throw invalidHost(text, 'an IPv6 address must be in brackets')
   const name = host.startsWith('[') ? parseIPv6(host, text) : parseHostName(host, text)

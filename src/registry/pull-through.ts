@@ -107,17 +107,17 @@ export class PullThrough {
     target: UpstreamRepository,
     reference: Reference,
   ): Promise<PulledManifest> {
-    const pulled = await this.#getManifest(context, target, reference)
-    this.#parts.uses.touch(cachedName(target), pulled.manifest.digest)
+    const repository = cachedName(target)
+    const pulled = await this.#getManifest(context, { target, repository }, reference)
+    this.#parts.uses.touch(repository, pulled.manifest.digest)
     return pulled
   }
 
   async #getManifest(
     context: RequestContext,
-    target: UpstreamRepository,
+    { target, repository }: { target: UpstreamRepository; repository: RepositoryName },
     reference: Reference,
   ): Promise<PulledManifest> {
-    const repository = cachedName(target)
     const cached = await this.#parts.manifests.findManifest(context, repository, reference)
     if (cached !== undefined && this.#isFresh(repository, reference)) {
       return { manifest: cached, status: 'HIT' }
