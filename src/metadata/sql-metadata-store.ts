@@ -67,7 +67,7 @@ export class SqlMetadataStore implements MetadataStore {
   /** Takes the write lock without writing: a full or read-only disk is the blob store's to notice. */
   async check(): Promise<void> {
     await sql`select 1`.execute(this.#databases.reads)
-    await this.#databases.writes.transaction().execute(async (transaction) => {
+    await this.#databases.write(async (transaction) => {
       await uploads.setUploadOffset(transaction, '' as UploadId, 0, this.#clock.now())
     })
   }
@@ -91,7 +91,7 @@ export class SqlMetadataStore implements MetadataStore {
 
   putBlob(repository: RepositoryName, blob: BlobRecord, upload?: UploadId): Promise<void> {
     const now = this.#clock.now()
-    return this.#databases.writes.transaction().execute(async (transaction) => {
+    return this.#databases.write(async (transaction) => {
       await blobs.insertContent(transaction, blob, now)
       await blobs.linkBlob(transaction, repository, blob.digest, now)
       if (upload !== undefined) await uploads.deleteUpload(transaction, upload)
@@ -107,7 +107,7 @@ export class SqlMetadataStore implements MetadataStore {
     digest: Digest,
     from: RepositoryName,
   ): Promise<BlobRecord | undefined> {
-    return this.#databases.writes.transaction().execute(async (transaction) => {
+    return this.#databases.write(async (transaction) => {
       const blob = await blobs.findBlob(transaction, from, digest)
       if (blob) await blobs.linkBlob(transaction, repository, digest, this.#clock.now())
       return blob
@@ -115,9 +115,7 @@ export class SqlMetadataStore implements MetadataStore {
   }
 
   deleteBlob(repository: RepositoryName, digest: Digest): Promise<DeleteResult> {
-    return this.#databases.writes
-      .transaction()
-      .execute((transaction) => blobs.unlinkBlob(transaction, repository, digest))
+    return this.#databases.write((transaction) => blobs.unlinkBlob(transaction, repository, digest))
   }
 
   findManifest(
@@ -141,11 +139,9 @@ export class SqlMetadataStore implements MetadataStore {
     options: PutManifestOptions = { sparse: false },
   ): Promise<{ missing: Digest[]; fixed?: Tag }> {
     const now = this.#clock.now()
-    return this.#databases.writes
-      .transaction()
-      .execute((transaction) =>
-        manifests.putManifest(transaction, repository, manifest, { tags, now, ...options }),
-      )
+    return this.#databases.write((transaction) =>
+      manifests.putManifest(transaction, repository, manifest, { tags, now, ...options }),
+    )
   }
 
   deleteManifest(
@@ -154,9 +150,9 @@ export class SqlMetadataStore implements MetadataStore {
     isFixed: (tag: Tag) => boolean = () => false,
   ): Promise<DeleteResult> {
     const deletion = { digest, isFixed, now: this.#clock.now() }
-    return this.#databases.writes
-      .transaction()
-      .execute((transaction) => manifests.deleteManifest(transaction, repository, deletion))
+    return this.#databases.write((transaction) =>
+      manifests.deleteManifest(transaction, repository, deletion),
+    )
   }
 
   listTags(repository: RepositoryName, page: PageRequest): Promise<Tag[]> {
@@ -165,9 +161,9 @@ export class SqlMetadataStore implements MetadataStore {
 
   deleteTag(repository: RepositoryName, tag: Tag): Promise<boolean> {
     const now = this.#clock.now()
-    return this.#databases.writes
-      .transaction()
-      .execute((transaction) => manifests.deleteTag(transaction, repository, tag, now))
+    return this.#databases.write((transaction) =>
+      manifests.deleteTag(transaction, repository, tag, now),
+    )
   }
 
   listReferrers(
@@ -179,7 +175,9 @@ export class SqlMetadataStore implements MetadataStore {
   }
 
   createUpload(upload: UploadRecord): Promise<void> {
-    return uploads.insertUpload(this.#databases.writes, upload)
+    return this.#databases.write((transaction) => uploads.insertUpload(transaction, upload), {
+      durable: false,
+    })
   }
 
   findUpload(repository: RepositoryName, id: UploadId): Promise<UploadRecord | undefined> {
@@ -187,11 +185,14 @@ export class SqlMetadataStore implements MetadataStore {
   }
 
   setUploadOffset(id: UploadId, offset: number): Promise<void> {
-    return uploads.setUploadOffset(this.#databases.writes, id, offset, this.#clock.now())
+    const now = this.#clock.now()
+    return this.#databases.write((transaction) =>
+      uploads.setUploadOffset(transaction, id, offset, now),
+    )
   }
 
   deleteUpload(id: UploadId): Promise<boolean> {
-    return uploads.deleteUpload(this.#databases.writes, id)
+    return this.#databases.write((transaction) => uploads.deleteUpload(transaction, id))
   }
 
   listIdleUploads(before: number, limit: number): Promise<UploadRecord[]> {
@@ -207,9 +208,9 @@ export class SqlMetadataStore implements MetadataStore {
   }
 
   touchManifests(uses: readonly ManifestUse[]): Promise<void> {
-    return this.#databases.writes
-      .transaction()
-      .execute((transaction) => cache.touchManifests(transaction, uses))
+    return this.#databases.write((transaction) => cache.touchManifests(transaction, uses), {
+      durable: false,
+    })
   }
 
   measureCache(): Promise<number> {
@@ -221,15 +222,11 @@ export class SqlMetadataStore implements MetadataStore {
   }
 
   evict(entries: readonly Evictable[], request: EvictionRequest): Promise<EvictionResult> {
-    return this.#databases.writes
-      .transaction()
-      .execute((transaction) => eviction.evict(transaction, entries, request))
+    return this.#databases.write((transaction) => eviction.evict(transaction, entries, request))
   }
 
   forgetContent(digests: readonly Digest[]): Promise<Digest[]> {
-    return this.#databases.writes
-      .transaction()
-      .execute((transaction) => eviction.forgetContent(transaction, digests))
+    return this.#databases.write((transaction) => eviction.forgetContent(transaction, digests))
   }
 
   listRemovals(limit: number): Promise<BlobRecord[]> {
@@ -237,9 +234,7 @@ export class SqlMetadataStore implements MetadataStore {
   }
 
   endRemovals(digests: readonly Digest[]): Promise<void> {
-    return this.#databases.writes
-      .transaction()
-      .execute((transaction) => eviction.endRemovals(transaction, digests))
+    return this.#databases.write((transaction) => eviction.endRemovals(transaction, digests))
   }
 
   async promiseBlob(
@@ -247,12 +242,14 @@ export class SqlMetadataStore implements MetadataStore {
     digest: Digest,
     renewBefore: number,
   ): Promise<BlobRecord | undefined> {
-    const { reads, writes } = this.#databases
-    const found = await collection.findAskedBlob(reads, repository, digest)
+    const found = await collection.findAskedBlob(this.#databases.reads, repository, digest)
     if (found === undefined) return undefined
     const { repositoryId, size, askedAt } = found
     if (askedAt >= renewBefore) return { digest, size }
-    const isThere = await blobs.touchBlob(writes, repositoryId, digest, this.#clock.now())
+    const now = this.#clock.now()
+    const isThere = await this.#databases.write((transaction) =>
+      blobs.touchBlob(transaction, repositoryId, digest, now),
+    )
     return isThere ? { digest, size } : undefined
   }
 
@@ -264,9 +261,9 @@ export class SqlMetadataStore implements MetadataStore {
     unneeded: readonly Pick<RepositoryBlob, 'repository' | 'digest'>[],
     before: number,
   ): Promise<number> {
-    return this.#databases.writes
-      .transaction()
-      .execute((transaction) => collection.unlinkUnneededBlobs(transaction, unneeded, before))
+    return this.#databases.write((transaction) =>
+      collection.unlinkUnneededBlobs(transaction, unneeded, before),
+    )
   }
 
   scanUntagged(before: number, scan: Scan): Promise<Scanned<RepositoryManifest>> {
@@ -274,8 +271,8 @@ export class SqlMetadataStore implements MetadataStore {
   }
 
   deleteImage(deletion: ImageDeletion): Promise<ImageDeletionResult> {
-    const transaction = this.#databases.writes.transaction()
-    return images.deleteImage((work) => transaction.execute(work), deletion, this.#clock.now())
+    const now = this.#clock.now()
+    return images.deleteImage((work) => this.#databases.write(work), deletion, now)
   }
 
   listTagsOf(repository: RepositoryName, digest: Digest): Promise<Tag[]> {
@@ -294,9 +291,9 @@ export class SqlMetadataStore implements MetadataStore {
     repository: RepositoryName,
     rows: number,
   ): Promise<{ isGone: boolean; manifests: number; blobs: number }> {
-    return this.#databases.writes
-      .transaction()
-      .execute((transaction) => images.deleteRepositoryPart(transaction, repository, rows))
+    return this.#databases.write((transaction) =>
+      images.deleteRepositoryPart(transaction, repository, rows),
+    )
   }
 
   scanNobodys(scan: Scan): Promise<Scanned<BlobRecord>> {
@@ -324,15 +321,11 @@ export class SqlMetadataStore implements MetadataStore {
   }
 
   forgetLinkChanges(upTo: number): Promise<void> {
-    return this.#databases.writes
-      .transaction()
-      .execute((transaction) => links.forgetLinkChanges(transaction, upTo))
+    return this.#databases.write((transaction) => links.forgetLinkChanges(transaction, upTo))
   }
 
   noteAllLinks(): Promise<void> {
-    return this.#databases.writes
-      .transaction()
-      .execute((transaction) => links.noteAllLinks(transaction))
+    return this.#databases.write((transaction) => links.noteAllLinks(transaction))
   }
 
   findDamage(signal: AbortSignal): Promise<string | undefined> {

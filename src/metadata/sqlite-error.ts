@@ -4,6 +4,7 @@ import { OciError } from '../oci/errors.ts'
 const locked = 'the metadata database is locked by another program'
 const readOnly = 'the metadata database is on a read-only file system or not writable'
 const damaged = 'the metadata database is damaged'
+const diskError = 'the metadata database cannot be read or written: the disk reports an error'
 
 /** Primary result codes (sqlite.org/rescode.html). */
 const outages: Record<number, string> = {
@@ -11,7 +12,7 @@ const outages: Record<number, string> = {
   5: locked,
   6: locked,
   8: readOnly,
-  10: 'the metadata database cannot be read or written: the disk reports an error',
+  10: diskError,
   11: damaged,
   14: 'the metadata database or its -wal file cannot be opened: look at its permissions',
   15: locked,
@@ -52,4 +53,14 @@ export function translated(cause: unknown): unknown {
 
 export function unavailable(message: string, cause?: unknown): OciError {
   return new OciError('UNAVAILABLE', { message, headers: { 'Retry-After': '10' }, cause })
+}
+
+/** Of a log that could not be synced; the error may be the kernel's or ours. */
+export function unsynced(cause: unknown): unknown {
+  if (cause instanceof OciError) return cause
+  const { code } = cause as NodeJS.ErrnoException
+  if (code === 'ENOSPC' || code === 'EDQUOT') {
+    return new OciError('STORAGE_FULL', { headers: { 'Retry-After': '60' }, cause })
+  }
+  return unavailable(diskError, cause)
 }

@@ -94,8 +94,9 @@ describe('no request reads a whole table', () => {
     const path = join(directory.path, 'metadata.db')
     databases = await openSqlite(path)
     const reads = databases.reads.withPlugin(watching)
-    const writes = databases.writes.withPlugin(watching)
-    metadata = new SqlMetadataStore({ ...databases, reads, writes }, new FakeClock())
+    const write: Databases['write'] = (work, options) =>
+      databases.write((transaction) => work(transaction.withPlugin(watching)), options)
+    metadata = new SqlMetadataStore({ ...databases, reads, write }, new FakeClock())
     planner = new DatabaseSync(path)
   })
   after(async () => {

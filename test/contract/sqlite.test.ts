@@ -60,16 +60,17 @@ describe('the SQLite database', () => {
     assert.equal((await metadata.findUpload(repository, 'upload' as UploadId))?.offset, 5)
   })
 
-  test('syncs every commit', async () => {
+  test('leaves syncing commits to others, and syncs before a checkpoint', async () => {
     await using directory = await temporaryDirectory()
     const path = join(directory.path, 'metadata.db')
     await using databases = await openSqlite(path)
     const setting = async (name: string): Promise<unknown> => {
-      const { rows } = await sql.raw<object>(`PRAGMA ${name}`).execute(databases.writes)
+      const pragma = sql.raw<object>(`PRAGMA ${name}`)
+      const { rows } = await databases.write((transaction) => pragma.execute(transaction))
       return Object.values(rows[0] ?? {})[0]
     }
     assert.equal(await setting('journal_mode'), 'wal')
-    assert.equal(await setting('synchronous'), 2)
+    assert.equal(await setting('synchronous'), 1)
     assert.equal(await setting('foreign_keys'), 1)
   })
 

@@ -8,7 +8,7 @@ import { readdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { after, before, beforeEach, describe, test } from 'node:test'
 import type { Reply } from '../support/http-client.ts'
-import { failCalls } from '../support/failing-calls.ts'
+import { failCalls, slowCalls } from '../support/failing-calls.ts'
 import type { Content } from '../support/image-fixture.ts'
 import {
   assertError,
@@ -231,11 +231,38 @@ describe('a disk that fails', () => {
       assertUnavailable(await putManifest('unsynced'), /disk reports an error/)
       const removal = await registry.request('DELETE', `/v2/${repository}/manifests/v1`)
       assertUnavailable(removal, /disk reports an error/)
-      await assertServed()
+      assert.equal((await registry.request('GET', '/healthz')).status, 200)
+      await assertReadiness(503, /database: .*disk reports an error/)
     }
-    const head = await registry.request('HEAD', `/v2/${repository}/manifests/unsynced`)
-    assert.equal(head.status, 404)
+    // What was refused may have been done; what is acknowledged from now on must last.
+    await assertReadiness(200)
+    assert.equal((await putManifest('v1')).status, 201)
+    await registry.request('DELETE', `/v2/${repository}/blobs/${fresh.digest}`)
     await assertRecovered()
+    await registry.kill()
+    await registry.restart()
+    await assertServed()
+  })
+
+  test('to sync the database fast: who only reads waits for nobody, who writes waits together', async (t) => {
+    const paths = [join(registry.dataDirectory, 'metadata.db-wal')]
+    await using slow = await slowCalls(t, registry.pid, {
+      calls: 'fdatasync,fsync',
+      delayMs: 1_000,
+      paths,
+    })
+    if (slow === undefined) return
+    const settled: string[] = []
+    const puts = Array.from({ length: 8 }, async (_, index) => {
+      assert.equal((await putManifest(`slow-${index}`)).status, 201)
+      settled.push('put')
+    })
+    const reads = [registry.request('GET', `/v2/${repository}/manifests/v1`), assertServed()]
+    await Promise.all(reads).then(() => settled.push('reads'))
+    await Promise.all(puts)
+    assert.deepEqual(settled, ['reads', ...puts.map(() => 'put')])
+    const syncs = await slow.count()
+    assert.ok(syncs < puts.length / 2, `${syncs} syncs for ${puts.length} manifests`)
   })
 
   test('to write: nothing of the push stays', async (t) => {
