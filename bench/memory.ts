@@ -8,7 +8,7 @@ import { curl } from './harness/load.ts'
 import { findPeers } from './harness/peers.ts'
 import { pushBlobs } from './harness/pushing.ts'
 import type { MemoryUse, Server } from './harness/server.ts'
-import { median } from './harness/statistics.ts'
+import { growthOf } from './harness/statistics.ts'
 import { startTrow } from './harness/trow.ts'
 
 export const memory: Benchmark = {
@@ -75,13 +75,12 @@ async function measureServer(
   await pushImage(server.url, image)
   const samples = await sampleDuring(server, () => moveBytes(server, image, blobBytes))
   const resident = samples.map(({ residentBytes }) => residentBytes / MiB)
-  const third = Math.floor(resident.length / 3)
   return {
     name: server.name,
     idle,
     peak: Math.max(...resident),
     peakAnonymous: Math.max(...samples.map(({ anonymousBytes }) => anonymousBytes / MiB)),
-    growth: median(resident.slice(2 * third)) / median(resident.slice(third, 2 * third)),
+    growth: growthOf(resident),
   }
 }
 

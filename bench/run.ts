@@ -14,6 +14,7 @@ import { coldCrowd } from './cold-crowd.ts'
 import { coldPull } from './cold-pull.ts'
 import { deadUpstream } from './dead-upstream.ts'
 import { gc } from './gc.ts'
+import { gcLoad } from './gc-load.ts'
 import { manifests } from './manifests.ts'
 import { memory } from './memory.ts'
 import { packageTrow } from './harness/trow.ts'
@@ -21,11 +22,13 @@ import { captureProfiles } from './profiles.ts'
 import { pushes } from './pushes.ts'
 import { scale } from './scale.ts'
 import { warmPull } from './warm-pull.ts'
+import { zbTests } from './zb.ts'
 
 const benchmarks: readonly Benchmark[] = [
   manifests,
   blobs,
   pushes,
+  zbTests,
   memory,
   coldPull,
   coldCrowd,
@@ -33,6 +36,7 @@ const benchmarks: readonly Benchmark[] = [
   deadUpstream,
   scale,
   gc,
+  gcLoad,
 ]
 
 const flag = { type: 'boolean', default: false } as const
@@ -105,6 +109,11 @@ async function main(): Promise<void> {
   }
   for (const benchmark of benchmarks) {
     if (positionals.length > 0 && !positionals.includes(benchmark.name)) continue
+    const obstacle = benchmark.whyNot?.()
+    if (obstacle !== undefined) {
+      console.error(`${benchmark.name}: not run, as ${obstacle}`)
+      continue
+    }
     await withBench(benchmark.name, (bench) => runBenchmark(benchmark, bench))
   }
 }

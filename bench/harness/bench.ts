@@ -8,6 +8,8 @@ export interface Benchmark {
   readonly title: string
   /** What is done, in a sentence or two, for the reader of the results. */
   readonly method: string
+  /** Why it cannot be run on this machine, and what to do; undefined if it can. */
+  readonly whyNot?: () => string | undefined
   readonly run: (bench: Bench) => Promise<Outcome>
 }
 

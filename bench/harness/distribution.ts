@@ -22,6 +22,10 @@ export function findDistributions(bench: Bench): Distribution[] {
   return ['docker-registry']
 }
 
+export function isDistribution(name: string): boolean {
+  return distributions.some((known) => known === name)
+}
+
 export interface DistributionOptions {
   /** URL of the registry that it is a cache of. */
   readonly proxyOf?: string

@@ -1,5 +1,6 @@
-// nginx with one worker, serving a directory of content (content.ts): as the pace of static files,
-// or as another registry that images are pulled from, whose access log says what it was asked for.
+// nginx with one worker. It serves a directory of content (content.ts), as the pace of static files or
+// as another registry that images are pulled from, whose access log says what it was asked for; or it
+// stands before a registry that zb does not get along with.
 
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
@@ -16,18 +17,34 @@ export interface NginxOptions {
   readonly bytesPerSecondMax?: number
 }
 
-export async function startNginx(
-  { scratch }: Bench,
+export function startNginx(
+  bench: Bench,
   content: Content,
   options: NginxOptions = {},
+): Promise<Server> {
+  return start(bench, 'nginx', (port) => contentBlock(port, { ...options, content }))
+}
+
+/**
+ * Before distribution, for clients that drop the query of an upload's URL, in which distribution keeps
+ * its state: here that is a part of the path.
+ */
+export function startStateProxy(bench: Bench, registry: Server): Promise<Server> {
+  return start(bench, registry.name, (port) => proxyBlock(port, registry))
+}
+
+async function start(
+  { scratch }: Bench,
+  name: string,
+  blockOf: (port: number) => string,
 ): Promise<Server> {
   const directory = scratch.directory('nginx')
   const port = await findFreePort()
   mkdirSync(join(directory, 'temporary'))
   const config = join(directory, 'nginx.conf')
-  writeFileSync(config, configOf(directory, { ...options, content, port }))
+  writeFileSync(config, configOf(directory, blockOf(port)))
   return Server.start({
-    name: 'nginx',
+    name,
     program: getProgram('nginx'),
     args: ['-p', directory, '-c', config],
     home: directory,
@@ -40,17 +57,11 @@ export function requestsOf(log: string): string[] {
   return log.split('\n').filter((line) => /^[A-Z]+ \//.test(line))
 }
 
-interface Configured extends NginxOptions {
-  readonly content: Content
-  readonly port: number
-}
-
 /** Debian's own configuration, in one process: daemon and master have no part in serving. */
-function configOf(directory: string, { content, port, ...options }: Configured): string {
+function configOf(directory: string, block: string): string {
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
     .map((name) => `${name}_temp_path temporary/${name};`)
     .join(' ')
-  const { asRegistry = false, bytesPerSecondMax } = options
   return `
     daemon off; master_process off; pid ${directory}/pid; error_log stderr;
     events { worker_connections 1024; }
@@ -58,15 +69,45 @@ function configOf(directory: string, { content, port, ...options }: Configured):
       ${temporary}
       sendfile on; tcp_nopush on; keepalive_requests 1000000000;
       log_format short '$request_method $request_uri $status';
-      access_log /dev/stdout ${asRegistry ? 'short' : 'combined'};
-      ${asRegistry ? digestMap(content) : ''}
-      server {
-        listen 127.0.0.1:${port};
-        root ${content.directory};
-        default_type application/octet-stream;
-        ${bytesPerSecondMax === undefined ? '' : `limit_rate ${Math.round(bytesPerSecondMax)};`}
-        location = /v2/ { return 200 '{}'; }
-        ${asRegistry ? registryLocations : ''}
+      ${block}
+    }`
+}
+
+interface ContentOptions extends NginxOptions {
+  readonly content: Content
+}
+
+function contentBlock(port: number, { content, ...options }: ContentOptions): string {
+  const { asRegistry = false, bytesPerSecondMax } = options
+  return `
+    access_log /dev/stdout ${asRegistry ? 'short' : 'combined'};
+    ${asRegistry ? digestMap(content) : ''}
+    server {
+      listen 127.0.0.1:${port};
+      root ${content.directory};
+      default_type application/octet-stream;
+      ${bytesPerSecondMax === undefined ? '' : `limit_rate ${Math.round(bytesPerSecondMax)};`}
+      location = /v2/ { return 200 '{}'; }
+      ${asRegistry ? registryLocations : ''}
+    }`
+}
+
+/** Bytes pass through unbuffered, over connections that stay open; the registry logs what is asked. */
+function proxyBlock(port: number, { host }: Server): string {
+  return `
+    access_log off;
+    upstream registry { server ${host}; keepalive 32; keepalive_requests 1000000000; }
+    server {
+      listen 127.0.0.1:${port};
+      client_max_body_size 0;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_request_buffering off;
+      proxy_max_temp_file_size 0;
+      proxy_redirect ~^http://[^/]+(/v2/.+/blobs/uploads/[^/]+)[?]_state=(.+)$ $1/state/$2;
+      location / { proxy_pass http://registry; }
+      location ~ ^(/v2/.+/blobs/uploads/[^/]+)/state/(.+)$ {
+        proxy_pass http://registry$1?_state=$2&$args;
       }
     }`
 }

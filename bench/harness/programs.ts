@@ -96,6 +96,21 @@ export function start(command: Command, stdio: StdioOptions): ChildProcess {
 
 /** Runs a load generator to its end. @returns its standard output. @throws unless it succeeds. */
 export async function run(command: Command, secondsMax: number): Promise<string> {
+  const { stdout, stderr, code } = await complete(command, secondsMax)
+  if (code === 0) return stdout
+  throw new Error(
+    `${command.program} ${command.args.join(' ')} failed: ${lastOf(stderr || stdout)}`,
+  )
+}
+
+export interface Completed {
+  readonly stdout: string
+  readonly stderr: string
+  readonly code: number
+}
+
+/** The same for one that ends with another code than 0 and has results. @throws if it hangs. */
+export async function complete(command: Command, secondsMax: number): Promise<Completed> {
   const child = start(command, ['ignore', 'pipe', 'pipe'])
   const timer = setTimeout(() => child.kill('SIGKILL'), secondsMax * 1000)
   const closed = Promise.withResolvers<number | null>()
@@ -106,13 +121,17 @@ export async function run(command: Command, secondsMax: number): Promise<string>
       collect(child.stderr),
       closed.promise,
     ])
-    if (code === 0) return stdout
-    const said = (stderr || stdout).slice(-2_000)
-    const ending = code === null ? `was ended after ${secondsMax} s` : `failed with ${code}`
-    throw new Error(`${command.program} ${command.args.join(' ')} ${ending}: ${said}`)
+    if (code !== null) return { stdout, stderr, code }
+    throw new Error(
+      `${command.program} was ended after ${secondsMax} s: ${lastOf(stderr || stdout)}`,
+    )
   } finally {
     clearTimeout(timer)
   }
+}
+
+function lastOf(text: string): string {
+  return text.slice(-2_000)
 }
 
 async function collect(stream: AsyncIterable<Buffer> | null): Promise<string> {

@@ -41,6 +41,12 @@ export function percentile(values: readonly number[], percent: number): number {
   return sorted[Math.ceil((sorted.length * percent) / 100) - 1] ?? Number.NaN
 }
 
+/** How a series goes on: the median of its last third beside that of the second third. */
+export function growthOf(values: readonly number[]): number {
+  const third = Math.floor(values.length / 3)
+  return median(values.slice(2 * third)) / median(values.slice(third, 2 * third))
+}
+
 /** The median of one number of what a subject gave. */
 export function medianOf<T>(rounds: Rounds<T>, name: string, pick: (value: T) => number): number {
   return median((rounds.get(name) ?? []).map(pick))

@@ -16,6 +16,8 @@ export interface TrowOptions {
   /** Registries on this machine that it may pull from, `127.0.0.1:4711`. */
   readonly upstreams?: readonly string[]
   readonly tagTtlSeconds?: number
+  /** As in the configuration. */
+  readonly gc?: object
   /** Where it keeps its data; a new one if absent. */
   readonly dataDirectory?: string
   /** Where a profile of the processor is written when it ends. */
@@ -69,8 +71,9 @@ export function cachedRepository(upstream: Server, repository: string): string {
 }
 
 /** YAML, so JSON will do. */
-function configOf({ upstreams = [], tagTtlSeconds }: TrowOptions): object {
+function configOf({ upstreams = [], tagTtlSeconds, gc }: TrowOptions): object {
   return {
+    ...(gc !== undefined && { gc }),
     registry_proxies: {
       ...(tagTtlSeconds !== undefined && { tag_ttl: `${tagTtlSeconds}s` }),
       registries: upstreams.map((host) => ({ host, insecure: true })),
