@@ -9,6 +9,7 @@ import { describeMachine } from './harness/machine.ts'
 import { distribution3, distribution3Directory, findDistribution3 } from './harness/programs.ts'
 import { renderSection, saveSection } from './harness/results.ts'
 import { Scratch } from './harness/scratch.ts'
+import { admission } from './admission.ts'
 import { blobs } from './blobs.ts'
 import { coldCrowd } from './cold-crowd.ts'
 import { coldPull } from './cold-pull.ts'
@@ -37,6 +38,7 @@ const benchmarks: readonly Benchmark[] = [
   scale,
   gc,
   gcLoad,
+  admission,
 ]
 
 const flag = { type: 'boolean', default: false } as const

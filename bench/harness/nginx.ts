@@ -92,7 +92,7 @@ function contentBlock(port: number, { content, ...options }: ContentOptions): st
     }`
 }
 
-/** Bytes pass through unbuffered, over connections that stay open; the registry logs what is asked. */
+/** Bytes pass through in large pieces and on no disk, over connections that stay open; the registry logs what is asked. */
 function proxyBlock(port: number, { host }: Server): string {
   return `
     access_log off;
@@ -103,7 +103,10 @@ function proxyBlock(port: number, { host }: Server): string {
       proxy_http_version 1.1;
       proxy_set_header Connection "";
       proxy_request_buffering off;
+      client_body_buffer_size 1m;
       proxy_max_temp_file_size 0;
+      proxy_buffers 8 256k;
+      proxy_busy_buffers_size 512k;
       proxy_redirect ~^http://[^/]+(/v2/.+/blobs/uploads/[^/]+)[?]_state=(.+)$ $1/state/$2;
       location / { proxy_pass http://registry; }
       location ~ ^(/v2/.+/blobs/uploads/[^/]+)/state/(.+)$ {
