@@ -76,10 +76,11 @@ async function runAll(bench: Bench, { name, start }: Peer, clients: number): Pro
   return new Map(tests.map((test) => [test.name, test]))
 }
 
+/** NaN where requests failed, or zb gave up before that test. */
 const of = (test: string, pick: (figures: ZbTest) => number) => {
   return (measured: Measured): number => {
     const figures = measured.get(test)
-    return figures === undefined ? Number.NaN : pick(figures)
+    return figures === undefined || figures.failed > 0 ? Number.NaN : pick(figures)
   }
 }
 
@@ -91,6 +92,7 @@ function tableOf(clients: number, names: readonly string[], rounds: Rounds<Measu
   const rows = testNames(rounds).map((test) => {
     const figure = (name: string, pick: (figures: ZbTest) => number): string => {
       const value = medianOf(rounds, name, of(test, pick))
+      if (Number.isNaN(value)) return '-'
       return value >= 100 ? value.toFixed(0) : value.toPrecision(3)
     }
     const rates = names.map((name) => figure(name, ({ ratePerSecond }) => ratePerSecond))
@@ -111,10 +113,10 @@ function tableOf(clients: number, names: readonly string[], rounds: Rounds<Measu
 function aimsOf(clients: number, peers: readonly string[], rounds: Rounds<Measured>): Aim[] {
   return testNames(rounds).map((test) => {
     const rate = of(test, ({ ratePerSecond }) => ratePerSecond)
-    const fastestFirst = peers.toSorted(
-      (a, b) => medianOf(rounds, b, rate) - medianOf(rounds, a, rate),
-    )
-    const [best = ''] = fastestFirst
+    const median = (name: string): number => medianOf(rounds, name, rate)
+    const [best = ''] = peers
+      .filter((name) => !Number.isNaN(median(name)))
+      .toSorted((a, b) => median(b) - median(a))
     return {
       about: `${test}, by ${clients}, rate of the best other (${best})`,
       atLeast: 1,
