@@ -93,11 +93,20 @@ function write(response: ServerResponse, chunk: string | Uint8Array): Promise<vo
   return settled(response, (done) => response.write(chunk, done))
 }
 
+/**
+ * Bytes go as Latin-1 text, which keeps each of them: node sends text in one write with the head, and
+ * bytes in another one.
+ */
 function end(response: ServerResponse, body?: string | Uint8Array): Promise<void> {
   return settled(response, (done) => {
     response.once('finish', done)
-    response.end(body)
+    if (body instanceof Uint8Array) response.end(latin1(body), 'latin1')
+    else response.end(body)
   })
+}
+
+function latin1({ buffer, byteOffset, byteLength }: Uint8Array): string {
+  return Buffer.from(buffer, byteOffset, byteLength).toString('latin1')
 }
 
 /**

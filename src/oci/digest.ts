@@ -13,7 +13,7 @@ export type DigestAlgorithm = keyof typeof hexLengths
 export const digestAlgorithms = Object.keys(hexLengths) as DigestAlgorithm[]
 
 export function isDigestAlgorithm(text: string): text is DigestAlgorithm {
-  return Object.hasOwn(hexLengths, text)
+  return digestAlgorithms.includes(text as DigestAlgorithm)
 }
 
 /** @throws OciError DIGEST_INVALID for an algorithm that this registry does not compute. */
@@ -26,6 +26,7 @@ export function parseDigestAlgorithm(text: string): DigestAlgorithm {
 
 export function isDigest(text: string): text is Digest {
   const colon = text.indexOf(':')
+  if (colon === -1) return false
   const algorithm = text.slice(0, colon)
   if (!isDigestAlgorithm(algorithm)) return false
   const hex = text.slice(colon + 1)

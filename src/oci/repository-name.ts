@@ -9,11 +9,12 @@ export type RepositoryName = string & { readonly __repositoryName: unique symbol
 /** Clients limit host, `/` and name together to 255 characters; no name can sensibly be longer. */
 export const repositoryNameLengthMax = 255
 
-const segment = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$/
+const part = '[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*'
+const segment = new RegExp(`^${part}$`)
+const name = new RegExp(`^${part}(?:/${part})*$`)
 
 export function isRepositoryName(text: string): text is RepositoryName {
-  if (text.length === 0 || text.length > repositoryNameLengthMax) return false
-  return text.split('/').every((part) => segment.test(part))
+  return text.length <= repositoryNameLengthMax && name.test(text)
 }
 
 /** @throws OciError NAME_INVALID, saying which rule is broken. */
