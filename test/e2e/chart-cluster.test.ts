@@ -261,6 +261,27 @@ async function createPod(cluster: Kubernetes, namespace: string, image: string):
   return await cluster.request('POST', `/api/v1/namespaces/${namespace}/pods?dryRun=All`, { body })
 }
 
+/** All pods of the release, at once, while no webhook answers. */
+async function assertComesBack(cluster: Kubernetes): Promise<void> {
+  for (const namespace of ['trow', 'trow-nodes']) {
+    const { code } = await runKubectl(cluster, ['delete', 'pods', '--all', '-n', namespace])
+    assert.equal(code, 0)
+  }
+  await assertRolledOut(cluster)
+}
+
+async function assertRolledOut(cluster: Kubernetes): Promise<void> {
+  for (const rollout of [
+    'statefulset/trow --namespace=trow',
+    'deployment/trow-webhook --namespace=trow',
+    'daemonset/trow-nodes --namespace=trow-nodes',
+  ]) {
+    const args = ['rollout', 'status', '--timeout=60s', ...rollout.split(' ')]
+    const { code, stderr } = await runKubectl(cluster, args)
+    assert.equal(code, 0, stderr)
+  }
+}
+
 test('the webhook decides, with its own certificate and no right but those of the chart', async (t) => {
   const cluster = clusterFor(t)
   if (cluster === undefined) return
@@ -269,6 +290,7 @@ test('the webhook decides, with its own certificate and no right but those of th
   await helmRun('helm-4', cluster, ['install', 'trow', chartDirectory], withMutation)
   const refused = await createPod(cluster, 'default', 'registry.k8s.io/pause')
   assert.equal(refused.status, 500, 'nobody answers yet, and the policy is to fail then')
+  await assertComesBack(cluster)
   const webhook = await startWebhook(cluster)
   try {
     await until('a pod is let in', async () => {
@@ -305,15 +327,7 @@ test('the plain manifests are applied and deleted without Helm', async (t) => {
     const applied = await runKubectl(cluster, ['apply', ...flags])
     assert.equal(applied.code, 0, applied.stderr)
   }
-  for (const rollout of [
-    'statefulset/trow --namespace=trow',
-    'deployment/trow-webhook --namespace=trow',
-    'daemonset/trow-nodes --namespace=trow-nodes',
-  ]) {
-    const args = ['rollout', 'status', '--timeout=60s', ...rollout.split(' ')]
-    const { code, stderr } = await runKubectl(cluster, args)
-    assert.equal(code, 0, stderr)
-  }
+  await assertRolledOut(cluster)
   await playWebhook(cluster)
   const again = await runKubectl(cluster, ['apply', ...files.map((file) => `--filename=${file}`)])
   assert.equal(again.code, 0, again.stderr)

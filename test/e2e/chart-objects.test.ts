@@ -370,6 +370,16 @@ test('a new policy, login or setting restarts nothing', async (t) => {
   assert.notEqual(after.stdout, before.stdout)
 })
 
+test('pods that may speak to few can ask for names, also in OpenShift', async (t) => {
+  if (requireTool(t, 'helm-4') === undefined) return
+  const { stdout } = await renderChart({
+    networkPolicy: { egress: { enabled: true, ports: [443] } },
+  })
+  const [{ spec } = assert.fail()] = ofKind(parseManifests(stdout), 'NetworkPolicy')
+  const ports = spec.egress?.flatMap((rule) => rule.ports.map(({ port }) => port))
+  assert.deepEqual(ports, [53, 53, 5353, 5353, 443])
+})
+
 test('a cluster of Kubernetes 1.26 is given no field that it does not know', async (t) => {
   if (requireTool(t, 'helm-4') === undefined) return
   const old = await renderChart(withWebhook({}), { kubernetes: '1.26.0' })
@@ -452,6 +462,25 @@ async function dashboardExpressions(): Promise<string[]> {
 }
 
 describe('monitoring', () => {
+  test('reads the metrics of each pod once', (t) =>
+    forEach(t, (objects) => {
+      for (const { spec } of ofKind(objects, 'ServiceMonitor')) {
+        const { matchLabels, matchExpressions } = spec.selector
+        const [{ key, values }] = matchExpressions
+        const services = ofKind(objects, 'Service').filter(
+          ({ metadata: { labels = {} } }) =>
+            selects(matchLabels, labels) && values.includes(labels[key] ?? ''),
+        )
+        const read = services.flatMap((service) =>
+          service.spec.ports
+            .filter((port) => spec.endpoints.some((end) => end.targetPort === port.targetPort))
+            .map(() => String(service.spec.selector['app.kubernetes.io/component'])),
+        )
+        const hasWebhook = findNamed(objects, 'Deployment', 'trow-webhook') !== undefined
+        assert.deepEqual(read.toSorted(), hasWebhook ? ['registry', 'webhook'] : ['registry'])
+      }
+    }))
+
   const findAlerts = () =>
     rendered.flatMap(({ objects }) => ofKind(objects, 'PrometheusRule')).at(-1)?.spec.groups
 

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { parse } from 'yaml'
 import manifest from '../../package.json' with { type: 'json' }
+import { chartMatrix, merged } from '../support/chart-matrix.ts'
 import { chartDirectory, helms, renderChart, runHelm, type Values } from '../support/helm.ts'
 import { requireTool } from '../support/tools.ts'
 
@@ -51,6 +52,29 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
+/** Null for all that is empty. */
+function blankOf(values: Values): Values {
+  return Object.fromEntries(
+    Object.entries(values).flatMap(([name, value]): [string, unknown][] => {
+      if (value === '' || value === null) return [[name, null]]
+      if (typeof value !== 'object') return []
+      if (Object.keys(value).length === 0) return [[name, null]]
+      return isObject(value) ? [[name, blankOf(value)]] : []
+    }),
+  )
+}
+
+const freeButFull: Values = {
+  ingress: { annotations: null },
+  webhooks: { excludedNamespaces: null, resources: null },
+  nodeConfiguration: { tolerations: null, nodeSelector: null, resources: null },
+  resources: null,
+  nodeSelector: null,
+  podSecurityContext: null,
+  containerSecurityContext: null,
+  networkPolicy: { egress: { ports: null } },
+}
+
 describe('values', () => {
   test('are all in values.yaml, so that `helm show values` tells of them', () => {
     const missing = schemaPaths(schema).filter((path) => valueAt(path) === undefined)
@@ -61,6 +85,21 @@ describe('values', () => {
     if (requireTool(t, 'helm-4') === undefined) return
     const { code, stderr } = await renderChart(defaults)
     assert.equal(code, 0, stderr)
+  })
+
+  /** `domain:` with nothing after it is null in YAML, and Helm takes the default away. */
+  test('that are empty by default may be left blank, and those that are lists or free may be emptied', async (t) => {
+    if (requireTool(t, 'helm-4') === undefined) return
+    const scenes = chartMatrix().filter(({ name }) => /ingress and route, with every/.test(name))
+    assert.ok(scenes.length > 5)
+    for (const { name, values } of scenes) {
+      const usual = await renderChart(values)
+      const blank = await renderChart(merged(blankOf(defaults), values))
+      assert.equal(blank.stderr, '', name)
+      assert.equal(blank.stdout, usual.stdout, name)
+      const emptied = await renderChart(merged(freeButFull, values))
+      assert.equal(emptied.stderr, '', name)
+    }
   })
 
   test('no object of the schema takes keys that it does not know', () => {

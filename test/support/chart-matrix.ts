@@ -94,7 +94,8 @@ export function chartMatrix(): { readonly name: string; readonly values: Values 
   )
 }
 
-function merged(a: Values, b: Values): Values {
+/** Of two that differ the second one counts. */
+export function merged(a: Values, b: Values): Values {
   const both: Record<string, unknown> = { ...a }
   for (const [key, value] of Object.entries(b)) {
     const other = both[key]

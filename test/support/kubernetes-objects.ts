@@ -127,6 +127,7 @@ interface Kinds {
     readonly spec: {
       readonly podSelector: Selector
       readonly ingress?: readonly { readonly ports: readonly { readonly port: string }[] }[]
+      readonly egress?: readonly { readonly ports: readonly { readonly port: number }[] }[]
     }
   }
   readonly PodDisruptionBudget: {
@@ -143,6 +144,16 @@ interface Kinds {
   readonly MutatingWebhookConfiguration: Webhooks
   readonly Role: Rules
   readonly ClusterRole: Rules
+  readonly ServiceMonitor: {
+    readonly spec: {
+      readonly selector: Selector & {
+        readonly matchExpressions: readonly [
+          { readonly key: string; readonly values: readonly string[] },
+        ]
+      }
+      readonly endpoints: readonly { readonly targetPort: string }[]
+    }
+  }
   readonly PrometheusRule: {
     readonly spec: {
       readonly groups: readonly [{ readonly rules: readonly { readonly expr: string }[] }]

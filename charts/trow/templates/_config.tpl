@@ -10,7 +10,7 @@
 {{- define "trow.hostnames" -}}
 {{- $domain := list -}}
 {{- with .Values.trow.domain }}{{ $domain = list . }}{{ end -}}
-{{- concat $domain .Values.trow.hostnames (include "trow.serviceHosts" . | fromJsonArray) | uniq | toJson -}}
+{{- concat $domain (.Values.trow.hostnames | default list) (include "trow.serviceHosts" . | fromJsonArray) | uniq | toJson -}}
 {{- end -}}
 
 {{- define "trow.hasLogin" -}}
@@ -95,7 +95,7 @@
 
 {{/* How the API server reaches the webhook: a change of it needs new pods. */}}
 {{- define "trow.webhook.serving" -}}
-{{- $address := regexReplaceAll ":8000$" .Values.trow.bind "" | default "[::]" -}}
+{{- $address := regexReplaceAll ":8000$" (.Values.trow.bind | default "") "" | default "[::]" -}}
 bind: {{ printf "%s:8443" $address | quote }}
 events: {{ .Values.webhooks.events }}
 {{- if eq .Values.webhooks.tls.mode "self" }}

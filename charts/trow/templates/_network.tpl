@@ -1,9 +1,13 @@
 {{/* How the pods are reached, and what they may reach. */}}
 
+{{- define "trow.scheme" -}}
+{{- ternary "http" "https" (empty .Values.trow.tls.existingSecret) -}}
+{{- end -}}
+
 {{/* Takes (list $ host): a host as an ingress or a route wants it, without a port. */}}
 {{- define "trow.ingressHost" -}}
 {{- $root := index . 0 -}}
-{{- index . 1 | default (regexReplaceAll ":[0-9]+$" $root.Values.trow.domain "") -}}
+{{- index . 1 | default (regexReplaceAll ":[0-9]+$" ($root.Values.trow.domain | default "") "") -}}
 {{- end -}}
 
 {{/* Takes (list $ port from ports), of which the ports are open to all. */}}
@@ -26,10 +30,13 @@ ingress:
 {{- if $egress.enabled }}
 egress:
   - ports:
-      - port: 53
+      # OpenShift's DNS pods listen at the second one.
+      {{- range list 53 5353 }}
+      - port: {{ . }}
         protocol: UDP
-      - port: 53
+      - port: {{ . }}
         protocol: TCP
+      {{- end }}
       {{- range $egress.ports }}
       - port: {{ . }}
         protocol: TCP

@@ -6,7 +6,7 @@
 {{- end -}}
 
 {{- define "trow.nodes.mirrors" -}}
-{{- $scheme := ternary "https" "http" (ne .Values.trow.tls.existingSecret "") -}}
+{{- $scheme := include "trow.scheme" . -}}
 {{- $port := .Values.service.nodePort | default .Values.nodeConfiguration.nodePort -}}
 {{- if .Values.nodeConfiguration.mirrors -}}
 {{- .Values.nodeConfiguration.mirrors | toJson -}}

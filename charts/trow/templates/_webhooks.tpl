@@ -1,9 +1,13 @@
 {{/* What the configurations of both webhooks have in common. */}}
 
-{{/* With these, Trow and what it needs can always start. */}}
+{{/* So that Trow and what it needs can always start. */}}
+{{- define "trow.webhook.excludedNamespaces" -}}
+{{- $own := list .Release.Namespace (include "trow.nodes.namespace" .) -}}
+{{- concat (.Values.webhooks.excludedNamespaces | default list) $own | uniq | sortAlpha | toJson -}}
+{{- end -}}
+
 {{- define "trow.webhook.namespaceSelector" -}}
 {{- $selector := .Values.webhooks.namespaceSelector | default dict -}}
-{{- $excluded := concat .Values.webhooks.excludedNamespaces (list .Release.Namespace (include "trow.nodes.namespace" .)) | uniq | sortAlpha -}}
 {{- with $selector.matchLabels }}
 matchLabels:
   {{- toYaml . | nindent 2 }}
@@ -12,7 +16,7 @@ matchExpressions:
   - key: kubernetes.io/metadata.name
     operator: NotIn
     values:
-      {{- toYaml $excluded | nindent 6 }}
+      {{- include "trow.webhook.excludedNamespaces" . | fromJsonArray | toYaml | nindent 6 }}
   {{- with $selector.matchExpressions }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
