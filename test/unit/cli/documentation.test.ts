@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import type { Command } from 'commander'
+import { marked } from 'marked'
 import { parseAllDocuments } from 'yaml'
 import type { Host } from '../../../src/cli/host.ts'
 import { makeProgram, withTlsFiles } from '../../../src/cli/program.ts'
@@ -15,6 +16,7 @@ import {
   commandLines,
   documentationRoot,
   listBlocks,
+  type Page,
   readPages,
   trowArguments,
 } from '../../support/documentation.ts'
@@ -88,7 +90,17 @@ interface Pod {
   readonly spec: { readonly containers: readonly { readonly args: string[] }[] }
 }
 
-const blocks = readPages().flatMap(listBlocks)
+/** Commands between backticks. */
+function commandSpans({ tokens }: Page): string[] {
+  const found: string[] = []
+  void marked.walkTokens([...tokens], (token) => {
+    if (token.type === 'codespan' && /\btrow [a-z-]/.test(token.raw)) found.push(token.text)
+  })
+  return found
+}
+
+const pages = readPages()
+const blocks = pages.flatMap(listBlocks)
 const scripts = blocks.filter(({ language }) => language === 'sh')
 
 /** Lines with a prompt of indented blocks, or those that begin with the program's name. */
@@ -119,6 +131,15 @@ describe('command lines in the documentation', () => {
       else assert.equal(refusal(args), undefined)
     })
   }
+
+  test('in running text have flags that there are', () => {
+    const spans = pages.flatMap(commandSpans)
+    assert.ok(spans.length > 50)
+    const wrong = spans.filter((span) =>
+      trowArguments(span).some((args) => unknownFlags(args).length > 0),
+    )
+    assert.deepEqual(wrong, [])
+  })
 
   for (const { page, text } of blocks.filter(({ language }) => language === 'yaml')) {
     for (const args of containerArguments(text)) {
