@@ -271,6 +271,22 @@ describe('the webhook', () => {
       }
     }))
 
+  test('can be on the network of its nodes, where an upgrade must not wait for a free port', async (t) => {
+    if (requireTool(t, 'helm-4') === undefined) return
+    const validationWebhook = { enabled: true, config: { default: 'Deny' } }
+    const render = async (webhooks: Values) => {
+      const { stdout } = await renderChart({ trow: { validationWebhook }, webhooks })
+      return findNamed(parseManifests(stdout), 'Deployment', 'trow-webhook')?.spec
+    }
+    const usual = await render({})
+    const onHost = await render({ hostNetwork: true })
+    assert.equal(usual?.template.spec.hostNetwork, undefined)
+    assert.deepEqual(usual?.strategy?.rollingUpdate, { maxUnavailable: 0, maxSurge: 1 })
+    assert.equal(onHost?.template.spec.hostNetwork, true)
+    assert.equal(onHost?.template.spec.dnsPolicy, 'ClusterFirstWithHostNet')
+    assert.deepEqual(onHost?.strategy?.rollingUpdate, { maxUnavailable: 1, maxSurge: 0 })
+  })
+
   test('may read and change one Secret and its configurations, and nothing else', (t) =>
     forEach(t, (objects) => {
       const rules = ofKind(objects, 'Role', 'ClusterRole')

@@ -52,11 +52,13 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** Null for all that is empty. */
+/** Null for all of the chart's that is empty, or off. */
 function blankOf(values: Values): Values {
   return Object.fromEntries(
     Object.entries(values).flatMap(([name, value]): [string, unknown][] => {
-      if (value === '' || value === null) return [[name, null]]
+      // Kubernetes' own.
+      if (/securityContext$/i.test(name)) return []
+      if (value === '' || value === null || value === false) return [[name, null]]
       if (typeof value !== 'object') return []
       if (Object.keys(value).length === 0) return [[name, null]]
       return isObject(value) ? [[name, blankOf(value)]] : []

@@ -76,13 +76,18 @@ export interface PodTemplate {
     }
     readonly hostNetwork?: boolean
     readonly hostPID?: boolean
+    readonly dnsPolicy?: string
     readonly topologySpreadConstraints?: readonly object[]
     readonly affinity?: { readonly podAntiAffinity?: object }
   }
 }
 
 interface Workload {
-  readonly spec: { readonly replicas?: number; readonly template: PodTemplate }
+  readonly spec: {
+    readonly replicas?: number
+    readonly strategy?: { readonly rollingUpdate: object }
+    readonly template: PodTemplate
+  }
   readonly status: { readonly readyReplicas?: number; readonly numberReady?: number }
 }
 

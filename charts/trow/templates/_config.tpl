@@ -45,7 +45,7 @@
 {{- $_ := set $config "hostname" (include "trow.hostnames" . | fromJsonArray) -}}
 {{- $_ := set $config "log_level" (include "trow.logLevel" .) -}}
 {{- if include "trow.hasLogin" . -}}
-{{- $_ := set $config "auth" (dict "user" .Values.trow.user "password_file" "/etc/trow/login/password" "anonymous_pull" .Values.trow.anonymousPull) -}}
+{{- $_ := set $config "auth" (dict "user" .Values.trow.user "password_file" "/etc/trow/login/password" "anonymous_pull" (.Values.trow.anonymousPull | default false)) -}}
 {{- end -}}
 {{- with .Values.trow.proxyRegistries.config -}}
 {{- $_ := set $config "registry_proxies" . -}}
@@ -97,7 +97,7 @@
 {{- define "trow.webhook.serving" -}}
 {{- $address := regexReplaceAll ":8000$" (.Values.trow.bind | default "") "" | default "[::]" -}}
 bind: {{ printf "%s:8443" $address | quote }}
-events: {{ .Values.webhooks.events }}
+events: {{ .Values.webhooks.events | default false }}
 {{- if eq .Values.webhooks.tls.mode "self" }}
 self_managed:
   namespace: {{ .Release.Namespace }}

@@ -13,7 +13,7 @@
 {{/* Takes (list $ port from ports), of which the ports are open to all. */}}
 {{- define "trow.networkRules" -}}
 {{- $egress := (index . 0).Values.networkPolicy.egress -}}
-policyTypes: {{ ternary "[Ingress, Egress]" "[Ingress]" $egress.enabled }}
+policyTypes: {{ ternary "[Ingress]" "[Ingress, Egress]" (empty $egress.enabled) }}
 ingress:
   - ports:
       - port: {{ index . 1 }}
