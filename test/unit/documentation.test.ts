@@ -73,7 +73,7 @@ const valuesFile = readFileSync(join(documentationRoot, 'charts/trow/values.yaml
 const values = parseYaml(valuesFile) as Readonly<Record<string, unknown>>
 
 /** Of files of other programs, which Trow's guides show: by their first key. */
-const foreignKeys = ['apiVersion', 'mirrors', 'ignoreDifferences', 'env', 'machine']
+const foreignKeys = ['apiVersion', 'mirrors', 'ignoreDifferences', 'machine']
 
 function problemsOf(text: string): unknown[] {
   const { layer, problems } = parseConfigFile('example', text)
