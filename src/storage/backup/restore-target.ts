@@ -43,7 +43,7 @@ export async function takeTarget(
 
 /** Without the lock: one may be left of a restore that was killed before it wrote anything. */
 async function listNames({ root, lock, owner }: DataLayout): Promise<string[]> {
-  const ofLock = [basename(lock), basename(owner)]
+  const ofLock = [lock, `${lock}-journal`, owner].map((path) => basename(path))
   return (await listVolumeNames(root)).filter((name) => !ofLock.includes(name))
 }
 
