@@ -18,9 +18,20 @@ import { type TemporaryDirectory, temporaryDirectory } from '../support/temporar
 import { requireTool } from '../support/tools.ts'
 
 const isRun = ({ language, comment }: Block): boolean =>
-  language === 'sh' && comment === 'run: registry'
+  language === 'sh' && /^run: (?:registry|stopped)$/.test(comment ?? '')
 
-const readersImage = 'docker pull alpine && docker tag alpine my-app'
+/** What the reader has made before, by what is done with it. */
+const preparations: readonly (readonly [string, string])[] = [
+  ['docker tag my-app', 'docker pull alpine && docker tag alpine my-app'],
+  ['trow restore trow.tar', 'trow backup --data-dir /data - > trow.tar'],
+  [
+    'trow import ./layout',
+    `skopeo copy docker://docker.io/library/alpine oci:layout:registry.example.com/team/app:1.0
+    skopeo copy oci:layout oci-archive:image.tar:registry.example.com/team/app:1.0
+    gzip --keep image.tar`,
+  ],
+  ['trow export', 'rm -r layout'],
+]
 
 describe('the commands of the documentation', () => {
   let upstream: Registry
@@ -46,12 +57,18 @@ describe('the commands of the documentation', () => {
         await registry?.[Symbol.asyncDispose]()
         await directory?.[Symbol.asyncDispose]()
       })
-      for (const { text } of marked) {
+      for (const { text, comment } of marked) {
         test(text.split('\n', 1)[0] ?? '', async (t) => {
           for (const tool of toolsOf(text)) if (requireTool(t, tool) === undefined) return
           await pushAll(registry, ownImages)
-          if (text.includes('docker tag my-app')) await shell.run(readersImage)
+          for (const [sign, script] of preparations) {
+            if (text.includes(sign)) await shell.run(script)
+          }
+          const isStopped = comment === 'run: stopped'
+          const { host } = registry
+          if (isStopped) await registry.stop()
           await assert.doesNotReject(shell.run(text))
+          if (isStopped) await registry.restart({ flags: ['--bind', host] })
         })
       }
     })

@@ -1,5 +1,5 @@
 // The commands of the documentation that no test runs as they stand there, with what keeps them from it. All others
-// are in a block that a test runs (`<!-- run: registry -->`, `<!-- run: cluster -->`).
+// are in a block that a test runs (`<!-- run: registry -->`, `run: stopped`, `run: cluster`).
 
 interface NotRun {
   readonly reason: string
@@ -64,9 +64,6 @@ export const commandsNotRun: readonly NotRun[] = [
       'trow import /var/lib/trow --data-dir /var/lib/trow-new',
       'trow import /var/lib/registry --registry trow.example.com:8000 -u admin -p file:///run/secrets/password',
       'trow import /var/lib/zot --registry trow.example.com:8000',
-      'trow import ./layout --registry trow.example.com:8000',
-      'trow import image.tar --registry trow.example.com:8000',
-      'trow import image.tar.gz --repository team/app --registry trow.example.com:8000',
     ],
   },
   {
@@ -80,16 +77,6 @@ export const commandsNotRun: readonly NotRun[] = [
     commands: [
       'crictl pull docker.io/library/alpine:3.22',
       'ctr images pull --hosts-dir /etc/containerd/certs.d docker.io/library/alpine:3.22',
-    ],
-  },
-  {
-    reason:
-      'Trow must not run; test/protocol/scrub.test.ts, backup.test.ts and running-copy.test.ts have these',
-    commands: [
-      'trow scrub --rebuild --data-dir /data',
-      'trow scrub --repair --data-dir /data',
-      'trow restore /backup/trow --data-dir /data',
-      'trow restore trow.tar --data-dir /data',
     ],
   },
   {

@@ -180,6 +180,8 @@ export class Shell {
         .replaceAll(/(?<=port-forward .*) &$/gm, '')
         // That something may not run is an answer, too.
         .replaceAll(/\btrow policy test .*/g, '{ $& || test $? = 1; }')
+        // Into a new one each: the data is still there.
+        .replaceAll(/(?<=\btrow restore .*) \.\/data$/gm, ' "$(mktemp --directory)"')
         .replaceAll(/\btrow node-config (?:install|status|uninstall)\b/g, '$& --root ./node')
         // A pod's registry, and that of the port that is forwarded, is at the usual port.
         .replaceAll(/\btrow upstreams$/gm, `trow upstreams ${this.#host}`)
