@@ -332,6 +332,12 @@ export class SqlMetadataStore implements MetadataStore {
     return this.#databases.findProblem(signal)
   }
 
+  correctSize(content: BlobRecord): Promise<void> {
+    return this.#databases.writes
+      .transaction()
+      .execute((transaction) => integrity.correctSize(transaction, content))
+  }
+
   listContent(page: PageRequest): Promise<BlobRecord[]> {
     return integrity.listContent(this.#databases.reads, page)
   }

@@ -96,7 +96,7 @@ export class Blobs {
       return unknown(repository, digest)
     }
     this.#parts.damage.note('serving')
-    if (size !== undefined) await putAsideIfWrong(this.#parts, record)
+    if (size !== undefined) await putAsideIfWrong(this.#parts, digest)
     const found = size === undefined ? 'nothing' : `${size} bytes`
     context.log.error(
       { repository, digest, expected: record.size, found: size ?? null },

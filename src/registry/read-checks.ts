@@ -1,7 +1,8 @@
 /**
  * Bytes that rotted on the disk are not served. When a blob is read for the first time it is hashed
  * beside that, once for all who read it, and nobody gets its end before the digest is known to be right.
- * After that it is read as it is, until what is known of it is too old or the process ends.
+ * After that it is read as it is, until what is known of it is too old or the process ends. What the disk
+ * does not give while somebody reads is told and counted like other damage.
  */
 import { LruCache } from '../lib/lru-cache.ts'
 import { SingleFlight } from '../lib/single-flight.ts'
@@ -11,13 +12,20 @@ import { isProxiedName } from '../oci/proxied-name.ts'
 import type { RepositoryName } from '../oci/repository-name.ts'
 import type { ContentLocks } from './content-locks.ts'
 import type { KnownDamage } from './known-damage.ts'
-import type { BlobReader, BlobStore, ByteRange } from './ports/blob-store.ts'
+import {
+  type BlobReader,
+  type BlobStore,
+  type ByteRange,
+  UnreadableContent,
+} from './ports/blob-store.ts'
 import type { Clock } from './ports/clock.ts'
+import type { MetadataStore } from './ports/metadata-store.ts'
 import type { BlobRecord } from './ports/records.ts'
-import { putAsideIfWrong } from './put-aside.ts'
+import { putAsideIfUnreadable, putAsideIfWrong } from './put-aside.ts'
 import type { Log } from './request-context.ts'
 
 interface Parts {
+  readonly metadata: Pick<MetadataStore, 'findHolders'>
   readonly blobs: BlobStore
   readonly locks: Pick<ContentLocks, 'whileRemoving'>
   readonly damage: KnownDamage
@@ -64,10 +72,13 @@ export class ReadChecks implements AsyncDisposable {
    * @throws OciError UNAVAILABLE, from `read`, in place of the last bytes of a blob that is damaged.
    */
   watch(repository: RepositoryName, blob: BlobRecord, reader: BlobReader): BlobReader {
-    if (!this.#isEnabled || this.#isKnown(blob.digest)) return reader
+    const isRight = !this.#isEnabled || this.#isKnown(blob.digest)
     return {
       size: reader.size,
-      read: (range) => this.#read(repository, blob, reader, range),
+      read: (range) =>
+        isRight
+          ? this.#readOn(repository, blob, reader, range)
+          : this.#readChecked(repository, blob, reader, range),
       [Symbol.asyncDispose]: () => reader[Symbol.asyncDispose](),
     }
   }
@@ -79,7 +90,7 @@ export class ReadChecks implements AsyncDisposable {
     return age >= 0 && age < this.#settings.rememberedSeconds * 1000
   }
 
-  async *#read(
+  async *#readChecked(
     repository: RepositoryName,
     blob: BlobRecord,
     reader: BlobReader,
@@ -87,11 +98,50 @@ export class ReadChecks implements AsyncDisposable {
   ): AsyncGenerator<Uint8Array> {
     const checked = this.#start(repository, blob)
     let position = range?.start ?? 0
-    for await (const chunk of reader.read(range)) {
+    for await (const chunk of this.#readOn(repository, blob, reader, range)) {
       position += chunk.length
       if (position === blob.size) await checked
       yield chunk
     }
+  }
+
+  async *#readOn(
+    repository: RepositoryName,
+    blob: BlobRecord,
+    reader: BlobReader,
+    range: ByteRange | undefined,
+  ): AsyncGenerator<Uint8Array> {
+    let position = range?.start ?? 0
+    try {
+      for await (const chunk of reader.read(range)) {
+        position += chunk.length
+        yield chunk
+      }
+    } catch (error) {
+      if (error instanceof OciError) await this.#unreadable(repository, blob, { error, position })
+      throw error
+    }
+  }
+
+  /** The bytes are put aside if they are wrong, or can be fetched again; else a scrub tells more. */
+  async #unreadable(
+    repository: RepositoryName,
+    blob: BlobRecord,
+    { error, position }: { readonly error: OciError; readonly position: number },
+  ): Promise<void> {
+    const { damage, log } = this.#parts
+    const { digest } = blob
+    damage.note('serving')
+    const putAside =
+      error instanceof UnreadableContent
+        ? putAsideIfUnreadable(this.#parts, digest, position)
+        : putAsideIfWrong(this.#parts, digest)
+    const isAside = await putAside.catch(() => false)
+    const advice = isAside ? adviceFor(repository) : 'look at the disk, and run trow scrub'
+    log.error(
+      { err: error, repository, digest, position, quarantined: isAside },
+      `the bytes of a blob cannot be read: ${error.message}; ${advice}`,
+    )
   }
 
   #start(repository: RepositoryName, blob: BlobRecord): Promise<void> {
@@ -114,10 +164,8 @@ export class ReadChecks implements AsyncDisposable {
       return
     }
     damage.note('serving')
-    const isAside = await putAsideIfWrong(this.#parts, blob)
-    const advice = isProxiedName(repository)
-      ? 'it is fetched again when it is pulled'
-      : 'push the image again to repair it'
+    const isAside = await putAsideIfWrong(this.#parts, digest)
+    const advice = adviceFor(repository)
     log.error(
       { repository, digest, actual, quarantined: isAside },
       `the bytes of a blob are damaged: they have another digest; ${advice}`,
@@ -138,6 +186,12 @@ export class ReadChecks implements AsyncDisposable {
     }
     return digester.digest()
   }
+}
+
+function adviceFor(repository: RepositoryName): string {
+  return isProxiedName(repository)
+    ? 'it is fetched again when it is pulled'
+    : 'push the image again to repair it'
 }
 
 function unchecked(why: string): OciError {

@@ -17,7 +17,7 @@ import type { BlobStore, StoredBlob } from './ports/blob-store.ts'
 import type { Clock } from './ports/clock.ts'
 import type { MetadataStore } from './ports/metadata-store.ts'
 import type { BlobRecord } from './ports/records.ts'
-import { putAsideIfWrong } from './put-aside.ts'
+import { putAsideIfUnreadable, putAsideIfWrong } from './put-aside.ts'
 import type { ContentRemoval } from './remove-content.ts'
 import type { Log } from './request-context.ts'
 
@@ -207,15 +207,28 @@ class ScrubPass {
     const found = await this.#hash(digest).catch((error: unknown) =>
       this.#unreadable(digest, error),
     )
-    if (found === undefined || (found.size === size && found.digest === digest)) return
+    if (found === undefined) return
+    if (found.digest === digest) return await this.#compareSize(digest, { known: size, ...found })
     const { metadata } = this.#parts
     const repositories = await metadata.findHolders(digest, this.#bounds.holdersShownMax)
-    if (this.#options.repair && !(await putAsideIfWrong(this.#parts, { digest, size }))) return
+    if (this.#options.repair && !(await putAsideIfWrong(this.#parts, digest))) return
     const message =
       found.size === size
         ? `its ${size} bytes have the digest ${found.digest}`
         : `it has ${found.size} bytes in place of ${size}`
     await this.#damaged('corrupt', digest, message, repositories)
+  }
+
+  /** Bytes that are those of the digest are right, whatever the database has of their number. */
+  async #compareSize(
+    digest: Digest,
+    { known, size }: { readonly known: number; readonly size: number },
+  ): Promise<void> {
+    if (size === known) return
+    const { repair } = this.#options
+    if (repair) await this.#parts.metadata.correctSize({ digest, size })
+    const message = `the database has the size ${known} of what has ${size} bytes`
+    await this.#tell({ problem: 'references', digest, message, repaired: repair })
   }
 
   /** What another registry has is fetched again when it is asked for. */
@@ -242,12 +255,14 @@ class ScrubPass {
   async #unreadable(digest: Digest, error: unknown): Promise<undefined> {
     if (!(error instanceof OciError)) throw error
     this.#parts.damage.note('scrub')
+    const repaired = this.#options.repair && (await putAsideIfUnreadable(this.#parts, digest, 0))
     const repositories = await this.#parts.metadata.findHolders(
       digest,
       this.#bounds.holdersShownMax,
     )
-    const message = `its bytes cannot be read: ${error.message}`
-    await this.#tell({ problem: 'unreadable', digest, message, repositories, repaired: false })
+    const advice = repaired ? 'it is fetched again when it is pulled' : 'look at the disk'
+    const message = `its bytes cannot be read: ${error.message}; ${advice}`
+    await this.#tell({ problem: 'unreadable', digest, message, repositories, repaired })
   }
 
   /** @returns undefined when it was deleted meanwhile. */

@@ -1,5 +1,5 @@
 /** Everything that is known, part by part, for a scrub to look at. */
-import { sql } from 'kysely'
+import { sql, type Transaction } from 'kysely'
 import type { Digest } from '../../oci/digest.ts'
 import type { RepositoryName } from '../../oci/repository-name.ts'
 import type { Tag } from '../../oci/tag.ts'
@@ -7,8 +7,16 @@ import type { RepositoryManifest, Scan, Scanned } from '../../registry/ports/col
 import type { RepositoryTag } from '../../registry/ports/integrity-metadata.ts'
 import type { PageRequest } from '../../registry/ports/metadata-store.ts'
 import type { BlobRecord } from '../../registry/ports/records.ts'
+import type { Schema } from '../schema.ts'
 import { formatKey, isAfter, parseKey } from './row-key.ts'
 import type { Executor } from './repositories.ts'
+
+export async function correctSize(
+  db: Transaction<Schema>,
+  { digest, size }: BlobRecord,
+): Promise<void> {
+  await db.updateTable('blobs').set({ size }).where('digest', '=', digest).execute()
+}
 
 export async function listContent(
   db: Executor,

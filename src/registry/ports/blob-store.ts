@@ -4,6 +4,7 @@
  * Durability: a promise of a write resolves only when what was written survives a power cut. A
  * driver that cannot write or read now throws OciError STORAGE_FULL or UNAVAILABLE.
  */
+import { OciError } from '../../oci/errors.ts'
 import type { Digest } from '../../oci/digest.ts'
 import type { BlobRecord } from './records.ts'
 
@@ -13,6 +14,14 @@ export interface ByteRange {
   readonly endInclusive: number
 }
 
+/** The disk reports an error for the bytes themselves: others may be read, and these at another time. */
+export class UnreadableContent extends OciError {
+  constructor(cause: OciError) {
+    const { code, message, headers } = cause
+    super(code, { message, headers, cause })
+  }
+}
+
 /** Open content. It stays readable after the blob is deleted, until it is disposed of. */
 export interface BlobReader extends AsyncDisposable {
   /** Bytes of the whole blob. */
@@ -20,6 +29,7 @@ export interface BlobReader extends AsyncDisposable {
   /**
    * Yields the bytes of `range`, or all of them, in order. A chunk is valid until the next one is
    * asked for: its buffer is used again.
+   * @throws UnreadableContent, or OciError UNAVAILABLE when there are less of them than there were.
    */
   read(range?: ByteRange): AsyncIterable<Uint8Array>
 }

@@ -17,6 +17,8 @@ export interface IntegrityMetadata {
    * server's to check. @returns what is wrong with it, and what to do.
    */
   findDamage(signal: AbortSignal): Promise<string | undefined>
+  /** Where something else is known of it. */
+  correctSize(content: BlobRecord): Promise<void>
   /** All content, in the order of the digests; `page.after` is a digest. */
   listContent(page: PageRequest): Promise<BlobRecord[]>
   /** Repositories that have the content, as a blob or as a manifest; at most `limit` of them. */

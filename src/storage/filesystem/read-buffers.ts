@@ -6,8 +6,8 @@
  */
 import type { FileHandle } from 'node:fs/promises'
 import { OciError } from '../../oci/errors.ts'
-import type { ByteRange } from '../../registry/ports/blob-store.ts'
-import { translated } from './file-error.ts'
+import { type ByteRange, UnreadableContent } from '../../registry/ports/blob-store.ts'
+import { errorCode, translated } from './file-error.ts'
 
 interface Settings {
   readonly bytes: number
@@ -83,7 +83,7 @@ interface Reading {
 
 /**
  * Yields the bytes of `range`; a chunk is valid until the next one is asked for.
- * @throws OciError UNAVAILABLE when they cannot be read, or the file ends before the range does.
+ * @throws UnreadableContent or OciError UNAVAILABLE when they cannot be read, or the file ends before the range does.
  */
 export async function* readRange(
   file: FileHandle,
@@ -130,7 +130,9 @@ async function readChunk(
   try {
     ;({ bytesRead } = await file.read(buffer, 0, Math.min(buffer.length, end - start), start))
   } catch (error) {
-    throw translated(error)
+    const problem = translated(error)
+    const isOfBytes = errorCode(error) === 'EIO' && problem instanceof OciError
+    throw isOfBytes ? new UnreadableContent(problem) : problem
   }
   if (bytesRead > 0) return buffer.subarray(0, bytesRead)
   throw new OciError('UNAVAILABLE', {
