@@ -1,7 +1,7 @@
 // The file of links: what is told is read back in its order, whatever a crash or a bad disk made of a line.
 
 import assert from 'node:assert/strict'
-import { appendFile, readFile, writeFile } from 'node:fs/promises'
+import { appendFile, type FileHandle, open, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { digestOf } from '../../src/oci/digest.ts'
@@ -61,6 +61,81 @@ test('a line that a crash cut short spoils no other one', async () => {
   const [first, torn, last] = await entriesOf(log)
   assert.deepEqual([first, last], [one, three])
   assert.ok(torn !== undefined && 'damaged' in torn)
+})
+
+/** Of every open file, until it is disposed of: half of what is appended arrives, and nothing can be cut off. */
+async function breakFiles(path: string): Promise<AsyncDisposable> {
+  const file = await open(path)
+  const prototype = Object.getPrototypeOf(file) as FileHandle
+  await file.close()
+  const { appendFile, truncate } = prototype
+  const error = (): Error => Object.assign(new Error('injected'), { code: 'EIO', syscall: 'write' })
+  prototype.appendFile = async function half(text) {
+    await appendFile.call(this, String(text).slice(0, String(text).length >> 1))
+    throw error()
+  }
+  prototype.truncate = () => Promise.reject(error())
+  return {
+    [Symbol.asyncDispose]: () => {
+      Object.assign(prototype, { appendFile, truncate })
+      return Promise.resolve()
+    },
+  }
+}
+
+test('half a line that cannot be taken back spoils no other one', async () => {
+  await using directory = await temporaryDirectory()
+  const path = join(directory.path, 'links.log')
+  await using log = await LinkLog.open(path)
+  await log.append([one])
+  {
+    await using _broken = await breakFiles(path)
+    for (let time = 0; time < 2; time += 1) {
+      await assert.rejects(log.append([two]), { code: 'UNAVAILABLE' })
+    }
+  }
+  await log.append([two])
+  await log.append([three])
+  const entries = await entriesOf(log)
+  const whole = entries.filter((entry) => !('damaged' in entry))
+  assert.deepEqual(whole, [one, two, three])
+  assert.equal(log.bytes, (await readFile(path)).length)
+  await log.replace(pages(one, two))
+  assert.deepEqual(await entriesOf(log), [one, two])
+})
+
+test('what is told while all is told anew is there, although half a line is', async () => {
+  await using directory = await temporaryDirectory()
+  const path = join(directory.path, 'links.log')
+  await using log = await LinkLog.open(path)
+  await log.append([one])
+  async function* brokenOff(): AsyncGenerator<Link[]> {
+    yield* pages(one)
+    await using _broken = await breakFiles(path)
+    await assert.rejects(log.append([two]))
+  }
+  await log.replace(brokenOff())
+  await log.append([three])
+  assert.deepEqual(await entriesOf(log), [one, three])
+  assert.equal(log.bytes, (await readFile(path)).length)
+})
+
+test('what is told after the file took another one’s place is in that one', async () => {
+  await using directory = await temporaryDirectory()
+  const path = join(directory.path, 'links.log')
+  await using log = await LinkLog.open(path)
+  await log.append([one])
+  const file = await open(path)
+  const prototype = Object.getPrototypeOf(file) as FileHandle
+  await file.close()
+  const { sync } = prototype
+  // Of the directory, after the rename.
+  prototype.sync = () => Promise.reject(new Error('injected'))
+  await assert.rejects(log.replace(pages(one, two)))
+  await assert.rejects(log.append([three]), 'its name may be lost still')
+  Object.assign(prototype, { sync })
+  await log.append([three])
+  assert.deepEqual(await entriesOf(log), [one, two, three])
 })
 
 test('a line that is damaged is told, and not taken for another one', async () => {

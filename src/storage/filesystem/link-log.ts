@@ -3,6 +3,7 @@
  * was cut short or damaged is not taken for another one. A few lines that are told at once cost one
  * sync; a file for each link would cost two syncs and two names each.
  */
+import { constants } from 'node:fs'
 import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -14,10 +15,17 @@ import { isRepositoryName } from '../../oci/repository-name.ts'
 import type { Link, LinkEntry, LinkStore } from '../../registry/ports/link-store.ts'
 import { isMissing, translated } from './file-error.ts'
 
+const emptyToAppend = constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC | constants.O_APPEND
+
 export class LinkLog implements LinkStore, AsyncDisposable {
   readonly #path: string
   #file: FileHandle
+  /** Of lines that are known to be there. */
   #bytes: number
+  /** There may be the beginning of a line after them. */
+  #isTorn = false
+  /** The file may not have its name yet after a power cut. */
+  #isNamed = true
   #writing: Promise<void> = Promise.resolve()
 
   private constructor(path: string, file: FileHandle, bytes: number) {
@@ -42,7 +50,8 @@ export class LinkLog implements LinkStore, AsyncDisposable {
       await syncDirectory(dirname(path))
       const { size } = await file.stat()
       const log = new LinkLog(path, file, size)
-      await log.#endLastLine()
+      // A crash may have cut the last line short.
+      log.#isTorn = size > 0 && (await readBytes(file, size - 1, 1)).toString() !== '\n'
       return log
     } catch (error) {
       throw translated(error)
@@ -61,13 +70,14 @@ export class LinkLog implements LinkStore, AsyncDisposable {
     const path = `${this.#path}.new`
     const from = this.#bytes
     try {
-      const next = await open(path, 'w+', 0o666)
+      const next = await open(path, emptyToAppend, 0o666)
       try {
         for await (const page of links) await next.appendFile(page.map(formatLine).join(''))
         await next.datasync()
         await this.#alone(() => this.#takeOver(next, path, from))
       } finally {
-        await next.close()
+        // The one that is not the file now.
+        if (this.#file !== next) await next.close()
       }
     } catch (error) {
       await rm(path, { force: true }).catch(() => undefined)
@@ -92,16 +102,24 @@ export class LinkLog implements LinkStore, AsyncDisposable {
 
   /** What is appended while `replace` gathers goes behind it; nothing is appended during this. */
   async #takeOver(next: FileHandle, path: string, from: number): Promise<void> {
-    const tail = Buffer.alloc(this.#bytes - from)
-    await this.#file.read(tail, 0, tail.length, from)
-    await next.appendFile(tail)
+    await next.appendFile(await readBytes(this.#file, from, this.#bytes - from))
     await next.datasync()
+    const { size } = await next.stat()
     await rename(path, this.#path)
+    // From now on a line in the old one would be lost, whatever fails after this.
+    const old = this.#file
+    this.#file = next
+    this.#bytes = size
+    this.#isTorn = false
+    this.#isNamed = false
+    await old.close()
+    await this.#keepName()
+  }
+
+  async #keepName(): Promise<void> {
+    if (this.#isNamed) return
     await syncDirectory(dirname(this.#path))
-    const file = await open(this.#path, 'a+')
-    await this.#file.close()
-    this.#file = file
-    this.#bytes = (await file.stat()).size
+    this.#isNamed = true
   }
 
   #alone(work: () => Promise<void>): Promise<void> {
@@ -110,25 +128,31 @@ export class LinkLog implements LinkStore, AsyncDisposable {
     return result
   }
 
-  async #write(text: string): Promise<void> {
+  /** Half a line would spoil the next one: it is taken back, or ended. */
+  async #write(lines: string): Promise<void> {
     try {
+      await this.#keepName()
+      if (this.#isTorn) this.#bytes = (await this.#file.stat()).size
+      const text = this.#isTorn ? `\n${lines}` : lines
       await this.#file.appendFile(text)
       await this.#file.datasync()
       this.#bytes += Buffer.byteLength(text)
+      this.#isTorn = false
     } catch (error) {
-      // Half a line would spoil the next one.
-      await this.#file.truncate(this.#bytes).catch(() => undefined)
+      await this.#file.truncate(this.#bytes).catch(() => (this.#isTorn = true))
       throw translated(error)
     }
   }
+}
 
-  /** A crash may have cut it short. */
-  async #endLastLine(): Promise<void> {
-    if (this.#bytes === 0) return
-    const last = Buffer.alloc(1)
-    await this.#file.read(last, 0, 1, this.#bytes - 1)
-    if (last.toString() !== '\n') await this.#write('\n')
+async function readBytes(file: FileHandle, start: number, count: number): Promise<Buffer> {
+  const bytes = Buffer.alloc(count)
+  for (let done = 0; done < count;) {
+    const { bytesRead } = await file.read(bytes, done, count - done, start + done)
+    if (bytesRead === 0) throw new Error(`links.log ends at byte ${start + done}`)
+    done += bytesRead
   }
+  return bytes
 }
 
 /** Repository, reference, and digest and media type of what it links to: null for nothing. */
