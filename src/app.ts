@@ -105,7 +105,8 @@ async function serve(foundation: Foundation): Promise<Served> {
   const leftovers = await uploads.removeLeftovers()
   if (leftovers > 0) log.info({ leftovers }, 'removed what an interrupted run left behind')
   const uses = startUses(foundation)
-  const { manifests, images } = makeContent(foundation, uses, keepLinks(foundation))
+  const links = keepLinks(foundation)
+  const { manifests, images } = makeContent(foundation, uses, links)
   const cache = startCache(foundation, manifests, uses)
   const damage = new KnownDamage()
   const { collector, operations, promises } = startCollection(foundation, {
@@ -138,7 +139,7 @@ async function serve(foundation: Foundation): Promise<Served> {
     health,
     operations,
     collector,
-    ...startScrub(foundation, operations, damage),
+    ...startScrub(foundation, operations, { links, damage }),
     authenticator,
     metrics,
     ...admitting,

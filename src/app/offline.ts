@@ -18,6 +18,7 @@ import { Uploads } from '../registry/uploads.ts'
 import type { DataDirectory } from '../storage/filesystem/data-directory.ts'
 import type { PutAside } from '../storage/filesystem/database-file.ts'
 import { makeCollector, makeOperations, makePromises } from './collecting.ts'
+import { keepLinks } from './links.ts'
 import { makeScrub } from './scrubbing.ts'
 import { openStores, type Stores } from './stores.ts'
 
@@ -59,7 +60,8 @@ export async function* scrubOffline(
     ...(options.repair && { putDatabaseAside: 'if damaged' }),
   })
   const { directory, stores } = opened
-  const scrub = makeScrub(stores, new KnownDamage(), quiet)
+  const links = keepLinks({ stores, log: quiet, resources })
+  const scrub = makeScrub(stores, { links, damage: new KnownDamage(), log: quiet })
   const work: OperationWork = async (monitor) => {
     const { putAside } = directory
     const rest = { ...options, skipsDatabase: true }

@@ -4,16 +4,23 @@ import { limits } from '../config/limits.ts'
 import type { KnownDamage } from '../registry/known-damage.ts'
 import { OperationSchedule, type ScheduleTimes } from '../registry/operation-schedule.ts'
 import type { Operations } from '../registry/operations.ts'
+import type { LinkKeeper } from '../registry/link-keeper.ts'
 import type { Log } from '../registry/request-context.ts'
 import { ContentRemoval } from '../registry/remove-content.ts'
 import { Scrub } from '../registry/scrub.ts'
 import type { Foundation } from './foundation.ts'
 import type { Stores } from './stores.ts'
 
-export function makeScrub(stores: Stores, damage: KnownDamage, log: Log): Scrub {
+interface Parts {
+  readonly links: LinkKeeper
+  readonly damage: KnownDamage
+  readonly log: Log
+}
+
+export function makeScrub(stores: Stores, parts: Parts): Scrub {
   const removal = new ContentRemoval(stores, { atOnceMax: limits.contentRemovedAtOnceMax })
   return new Scrub(
-    { ...stores, removal, damage, log },
+    { ...stores, ...parts, removal },
     {
       rowsPerPage: limits.scrubbedRowsPerPage,
       orphanSecondsMin: limits.orphanSecondsMin,
@@ -27,9 +34,9 @@ export function makeScrub(stores: Stores, damage: KnownDamage, log: Log): Scrub 
 export function startScrub(
   { config, log, onReload, stores, resources }: Foundation,
   operations: Operations,
-  damage: KnownDamage,
+  parts: { readonly links: LinkKeeper; readonly damage: KnownDamage },
 ): { scrub: Scrub; scrubRate: () => number } {
-  const scrub = makeScrub(stores, damage, log)
+  const scrub = makeScrub(stores, { ...parts, log })
   let { rateBytes } = config.scrub
   const schedule = new OperationSchedule(
     {

@@ -68,6 +68,11 @@ async function rebuild(
   host: WorkHost,
   terminal: Terminal,
 ): Promise<void> {
+  if (flags.repair === true) {
+    throw usageError(
+      '--rebuild and --repair do not go together: --repair makes a damaged database anew by itself',
+    )
+  }
   if (flags.dataDir === undefined) {
     throw usageError('--rebuild needs --data-dir: Trow must not run meanwhile')
   }

@@ -2,7 +2,9 @@
  * The metadata store on a SQL database, SQLite or PostgreSQL: each verb is one transaction, and
  * nothing but SQL is awaited inside it.
  */
+import { setImmediate } from 'node:timers/promises'
 import { sql } from 'kysely'
+import { limits } from '../config/limits.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Reference } from '../oci/reference.ts'
 import type { RepositoryName } from '../oci/repository-name.ts'
@@ -320,8 +322,15 @@ export class SqlMetadataStore implements MetadataStore {
     return links.listLinkChanges(this.#databases.reads, page)
   }
 
-  forgetLinkChanges(upTo: number): Promise<void> {
-    return this.#databases.write((transaction) => links.forgetLinkChanges(transaction, upTo))
+  /** Others are served between two steps: after all links were noted there are as many as of content. */
+  async forgetLinkChanges(upTo: number): Promise<void> {
+    for (;;) {
+      const isMore = await this.#databases.write((transaction) =>
+        links.forgetLinkChanges(transaction, { upTo, limit: limits.linksPerWrite }),
+      )
+      if (!isMore) return
+      await setImmediate()
+    }
   }
 
   noteAllLinks(): Promise<void> {
@@ -333,9 +342,7 @@ export class SqlMetadataStore implements MetadataStore {
   }
 
   correctSize(content: BlobRecord): Promise<void> {
-    return this.#databases.writes
-      .transaction()
-      .execute((transaction) => integrity.correctSize(transaction, content))
+    return this.#databases.write((transaction) => integrity.correctSize(transaction, content))
   }
 
   listContent(page: PageRequest): Promise<BlobRecord[]> {

@@ -47,6 +47,7 @@ export class LinkKeeper implements AsyncDisposable {
   #running: Promise<void> | undefined
   #next: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
+  #telling: Promise<void> = Promise.resolve()
   #tidying: Promise<void> = Promise.resolve()
   #isStopping = false
 
@@ -70,6 +71,17 @@ export class LinkKeeper implements AsyncDisposable {
       () => this.#begin(),
     )
     return this.#next
+  }
+
+  /** Tells all of them anew, one after the other who asks for it. @throws when they cannot be told now. */
+  tellAll(): Promise<void> {
+    const told = this.#telling.then(async () => {
+      const { links } = this.#parts
+      await links.replace(this.#listLinks())
+      this.#bytesAnew = links.bytes
+    })
+    this.#telling = told.catch(() => undefined)
+    return told
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -125,8 +137,7 @@ export class LinkKeeper implements AsyncDisposable {
       if (this.#synced !== this.#forgotten) await metadata.forgetLinkChanges(this.#synced)
       this.#forgotten = this.#synced
       if (this.#isStopping || links.bytes <= 2 * this.#bytesAnew + this.#settings.slackBytes) return
-      await links.replace(this.#listLinks())
-      this.#bytesAnew = links.bytes
+      await this.tellAll()
     } catch (error) {
       log.error(
         { err: error },

@@ -1,6 +1,6 @@
 /**
- * The part of a scrub that is about manifests: each can be read, has what it needs in its repository, is
- * known by what is in it, and has its link beside the database.
+ * The part of a scrub that is about manifests: each can be read, has what it needs in its repository, and
+ * is known by what is in it.
  */
 import { digestAlgorithm, digestOf } from '../oci/digest.ts'
 import { OciError } from '../oci/errors.ts'
@@ -58,8 +58,6 @@ export class ManifestScrub {
       progress({ step: 'manifests', done })
       after = next
     } while (after !== undefined)
-    // They are written anew from what the database says, by whoever keeps them.
-    if (repair) await this.#parts.metadata.noteAllLinks()
     return done
   }
 
@@ -68,7 +66,7 @@ export class ManifestScrub {
     const { metadata, blobs } = this.#parts
     const stored = await blobs.statBlob(digest)
     const isWanted = stored !== undefined && stored.size <= this.#bounds.manifestBytesMax
-    const bytes = isWanted ? await readWhole(blobs, stored) : undefined
+    const bytes = isWanted ? await readWhole(blobs, stored).catch(ifUnavailable) : undefined
     // That was told of when the bytes were looked at.
     if (bytes === undefined || digestOf(bytes, digestAlgorithm(digest)) !== digest) return
     const about = { digest, repositories: [repository], repaired: false } as const
@@ -106,4 +104,8 @@ export class ManifestScrub {
     const about = { digest, repositories: [repository] }
     await tell({ problem: 'references', message, ...about, repaired: repair })
   }
+}
+
+function ifUnavailable(error: unknown): undefined {
+  if (!(error instanceof OciError) || error.code !== 'UNAVAILABLE') throw error
 }

@@ -11,7 +11,7 @@ import { isDigestReference } from '../oci/reference.ts'
 import type { RepositoryName } from '../oci/repository-name.ts'
 import { entryOf } from './manifest-entry.ts'
 import type { OperationMonitor } from './operation.ts'
-import type { BlobStore } from './ports/blob-store.ts'
+import { type BlobStore, UnreadableContent } from './ports/blob-store.ts'
 import type { Link, LinkStore } from './ports/link-store.ts'
 import type { MetadataStore } from './ports/metadata-store.ts'
 import type { ManifestEntry } from './ports/records.ts'
@@ -125,9 +125,11 @@ export class Rebuild {
       await this.#tell(link, 'its manifest is lost; push the image again')
       return undefined
     }
-    const bytes = await readWhole(this.#parts.blobs, stored)
+    const bytes = await readWhole(this.#parts.blobs, stored).catch((error: unknown) => {
+      if (!(error instanceof UnreadableContent)) throw error
+    })
     if (bytes === undefined || digestOf(bytes, digestAlgorithm(digest)) !== digest) {
-      await this.#tell(link, 'its manifest is damaged; push the image again')
+      await this.#tell(link, 'its manifest is damaged or cannot be read; push the image again')
       return undefined
     }
     try {

@@ -10,6 +10,7 @@ import { OciError } from '../oci/errors.ts'
 import { isProxiedName } from '../oci/proxied-name.ts'
 import type { ContentLocks } from './content-locks.ts'
 import type { KnownDamage } from './known-damage.ts'
+import type { LinkKeeper } from './link-keeper.ts'
 import { ManifestScrub } from './manifest-scrub.ts'
 import { mergeByDigest } from './merge-by-digest.ts'
 import type { OperationMonitor } from './operation.ts'
@@ -26,6 +27,7 @@ interface Parts {
   readonly blobs: BlobStore
   readonly removal: Pick<ContentRemoval, 'removeContent'>
   readonly damage: KnownDamage
+  readonly links: Pick<LinkKeeper, 'tellAll'>
   readonly locks: Pick<ContentLocks, 'whileRemoving'>
   readonly clock: Clock
   readonly log: Log
@@ -150,8 +152,11 @@ class ScrubPass {
       this.#monitor,
       (problem) => this.#tell(problem),
     )
+    const { repair, keepsOrphans = false } = this.#options
+    // Links that the database does not know of go, so not while they may tell of what is an orphan now.
+    if (repair && !keepsOrphans) await this.#parts.links.tellAll()
     return {
-      repair: this.#options.repair,
+      repair,
       blobs: this.#blobs,
       bytes: this.#bytes,
       manifests,

@@ -147,6 +147,24 @@ describe('the SQLite database', () => {
     await metadata.putBlob(repository, { digest, size: 1 })
   })
 
+  test('forgets changes of links, however many, up to the one that is told', async () => {
+    await using directory = await temporaryDirectory()
+    const path = join(directory.path, 'metadata.db')
+    await using databases = await openSqlite(path)
+    const metadata = new SqlMetadataStore(databases, new FakeClock())
+    await metadata.putBlob(repository, { digest, size: 1 })
+    for (let times = 0; times < 1_201; times += 1) await metadata.noteAllLinks()
+    const last = await metadata.lastLinkChange()
+    await metadata.forgetLinkChanges(last - 1)
+    const left = await metadata.listLinkChanges({ after: 0, upTo: last, limit: 10 })
+    assert.deepEqual(
+      left.map(({ id }) => id),
+      [last],
+    )
+    await metadata.forgetLinkChanges(last)
+    assert.equal(await metadata.lastLinkChange(), 0)
+  })
+
   test('held locked by another program is UNAVAILABLE, still reads, and works again after', async () => {
     await using directory = await temporaryDirectory()
     const path = join(directory.path, 'metadata.db')

@@ -10,6 +10,7 @@ import { describe, test } from 'node:test'
 import type { Digest } from '../../src/oci/digest.ts'
 import { digestOf } from '../../src/oci/digest.ts'
 import { DataLayout } from '../../src/storage/filesystem/layout.ts'
+import { LinkLog } from '../../src/storage/filesystem/link-log.ts'
 import { failedStart } from '../support/failed-start.ts'
 import { imageFixture, type ImageFixture } from '../support/image-fixture.ts'
 import { runTrow, startTrow } from '../support/run-command.ts'
@@ -54,6 +55,11 @@ async function answers(registry: Registry): Promise<object> {
     for (const { digest } of image.blobs) await get(`/v2/${repository}/blobs/${digest}`)
   }
   return found
+}
+
+async function restarted(registry: Registry): Promise<Registry> {
+  await registry.restart()
+  return registry
 }
 
 async function removeDatabase(directory: string): Promise<void> {
@@ -175,6 +181,32 @@ describe('a database that is lost', () => {
     assert.equal((await rebuild(registry.dataDirectory)).code, 0)
     await registry.restart()
     assert.deepEqual(await answers(registry), before)
+  })
+
+  test('comes back as it was, without what the links had beside it before they were repaired', async () => {
+    await using registry = await startRegistry()
+    await pushAll(registry)
+    await registry.stop()
+    const links = join(registry.dataDirectory, 'links.log')
+    const text = await readFile(links, 'utf8')
+    const [line = ''] = text.split('\n').filter((known) => known.includes('"other","x"'))
+    {
+      await using log = await LinkLog.open(links)
+      const [, , digest, mediaType] = JSON.parse(line.slice(0, line.lastIndexOf(' '))) as string[]
+      const ghost = { repository: 'ghost', reference: 'v1', digest, mediaType }
+      await log.append([ghost as never])
+    }
+    const args = ['--data-dir', registry.dataDirectory]
+    assert.equal((await runTrow(['scrub', '--repair', ...args])).code, 0)
+    assert.doesNotMatch(await readFile(links, 'utf8'), /ghost/)
+    const both = await runTrow(['scrub', '--repair', '--rebuild', ...args])
+    assert.equal(both.code, 2)
+    assert.match(both.stderr, /do not go together/)
+    const before = await answers(await restarted(registry))
+    await registry.stop()
+    await removeDatabase(registry.dataDirectory)
+    assert.equal((await rebuild(registry.dataDirectory)).code, 0)
+    assert.deepEqual(await answers(await restarted(registry)), before)
   })
 
   test('whose content is lost as well: the rest comes back, and what is missing is told', async () => {

@@ -34,8 +34,23 @@ export async function listLinkChanges(
   }))
 }
 
-export async function forgetLinkChanges(db: Transaction<Schema>, upTo: number): Promise<void> {
-  await db.deleteFrom('link_changes').where('id', '<=', upTo).execute()
+/** @returns whether there are more. */
+export async function forgetLinkChanges(
+  db: Transaction<Schema>,
+  { upTo, limit }: { readonly upTo: number; readonly limit: number },
+): Promise<boolean> {
+  const next = await db
+    .selectFrom('link_changes')
+    .select('id')
+    .where('id', '<=', upTo)
+    .orderBy('id')
+    .offset(limit)
+    .limit(1)
+    .executeTakeFirst()
+  const forgotten = db.deleteFrom('link_changes')
+  if (next === undefined) await forgotten.where('id', '<=', upTo).execute()
+  else await forgotten.where('id', '<', next.id).execute()
+  return next !== undefined
 }
 
 export async function noteAllLinks(db: Transaction<Schema>): Promise<void> {

@@ -5,7 +5,14 @@ import { describe, test } from 'node:test'
 import { digestOf } from '../../../src/oci/digest.ts'
 import { ContentLocks } from '../../../src/registry/content-locks.ts'
 import { KnownDamage } from '../../../src/registry/known-damage.ts'
-import type { BlobReader, BlobStore } from '../../../src/registry/ports/blob-store.ts'
+import { mediaTypes } from '../../../src/oci/media-type.ts'
+import { OciError } from '../../../src/oci/errors.ts'
+import { parseRepositoryName } from '../../../src/oci/repository-name.ts'
+import {
+  type BlobReader,
+  type BlobStore,
+  UnreadableContent,
+} from '../../../src/registry/ports/blob-store.ts'
 import type { MetadataStore } from '../../../src/registry/ports/metadata-store.ts'
 import { silentLog } from '../../support/request-context.ts'
 import { Scrub } from '../../../src/registry/scrub.ts'
@@ -36,34 +43,70 @@ async function scrub(
     },
     quarantineBlob: (digest) => Promise.resolve(void aside.push(digest)),
   }
+  const parts = { ...partsOf(blobs, { problem }), damage, locks }
+  await new Scrub(parts, bounds).scrub({ repair: true }, monitor)
+  return aside
+}
+
+const bounds = {
+  rowsPerPage: 10,
+  orphanSecondsMin: 0,
+  holdersShownMax: 10,
+  manifestBytesMax: 1_000_000,
+}
+
+const monitor = {
+  signal: new AbortController().signal,
+  progress: () => undefined,
+  tell: () => Promise.resolve(),
+}
+
+interface Known {
+  /** Of the database. */
+  readonly problem?: string | undefined
+  readonly manifests?: readonly object[]
+}
+
+function partsOf(blobs: Partial<BlobStore>, { problem, manifests = [] }: Known) {
   const metadata: Partial<MetadataStore> = {
     findDamage: () => Promise.resolve(problem),
     countContent: () => Promise.resolve({ bytes: blob.size } as never),
     listContent: ({ after }) => Promise.resolve(after === undefined ? [blob] : []),
     findHolders: () => Promise.resolve(['a'] as never),
-    scanManifests: () => Promise.resolve({ found: [], rows: 0 }),
-    noteAllLinks: () => Promise.resolve(),
+    scanManifests: () => Promise.resolve({ found: manifests as never, rows: manifests.length }),
   }
-  const parts = {
+  return {
     blobs: blobs as BlobStore,
     metadata: metadata as MetadataStore,
     removal: { removeContent: () => Promise.resolve(0) },
-    damage,
-    locks,
+    damage: new KnownDamage(),
+    links: { tellAll: () => Promise.resolve() },
+    locks: new ContentLocks(),
     clock: { now: () => 0 },
     log: silentLog,
   }
-  const bounds = {
-    rowsPerPage: 10,
-    orphanSecondsMin: 0,
-    holdersShownMax: 10,
-    manifestBytesMax: 1_000_000,
-  }
-  const signal = new AbortController().signal
-  const monitor = { signal, progress: () => undefined, tell: () => Promise.resolve() }
-  await new Scrub(parts, bounds).scrub({ repair: true }, monitor)
-  return aside
 }
+
+test('a manifest that the disk does not give ends no scrub', async () => {
+  const read = (): AsyncIterable<Uint8Array> => {
+    throw new UnreadableContent(new OciError('UNAVAILABLE'))
+  }
+  const blobs: Partial<BlobStore> = {
+    statBlob: () => Promise.resolve(blob),
+    openBlob: () => Promise.resolve({ ...readerOf(content), read }),
+    listBlobs: async function* () {
+      yield [{ ...blob, modifiedAt: 0 }]
+    },
+  }
+  const mediaType = mediaTypes.ociManifest
+  const manifest = { repository: parseRepositoryName('a'), digest: blob.digest, mediaType }
+  const told: unknown[] = []
+  const report = await new Scrub(partsOf(blobs, { manifests: [manifest] }), bounds).scrub(
+    { repair: true },
+    { ...monitor, tell: (item) => Promise.resolve(void told.push(item)) },
+  )
+  assert.deepEqual([report.manifests, report.problems.unreadable, told.length], [1, 1, 1])
+})
 
 describe('a damaged blob', () => {
   test('is put aside', async () => {
