@@ -23,15 +23,19 @@ export async function renameDurably(from: string, to: string): Promise<void> {
 
 /**
  * Writes a whole small file: whoever opens `path` sees all of it or what was there before.
- * @param staging a path on the same file system that may be written first; beside `path` if absent.
+ * @param options.staging a path on the same file system that may be written first; beside `path` if absent.
+ * @param options.mode which it has from the beginning.
  */
 export async function writeFileDurably(
   path: string,
   bytes: Uint8Array | string,
-  staging = `${path}.${randomBytes(6).toString('hex')}.tmp`,
+  {
+    staging = `${path}.${randomBytes(6).toString('hex')}.tmp`,
+    mode = 0o666,
+  }: { readonly staging?: string; readonly mode?: number } = {},
 ): Promise<void> {
   try {
-    const handle = await open(staging, 'wx')
+    const handle = await open(staging, 'wx', mode)
     try {
       await handle.writeFile(bytes)
       await handle.datasync()

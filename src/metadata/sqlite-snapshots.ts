@@ -3,6 +3,7 @@
  * transaction, while the registry goes on writing.
  */
 import { DatabaseSync } from 'node:sqlite'
+import type { Digest } from '../oci/digest.ts'
 import type { BlobRecord } from '../registry/ports/records.ts'
 import { findDatabaseProblem } from './sqlite-check.ts'
 
@@ -19,7 +20,8 @@ export class SqliteSnapshots {
   }
 
   async take(path: string): Promise<void> {
-    const source = new DatabaseSync(this.#database, { timeout: busyMs })
+    // One that is missing must not be made by that.
+    const source = new DatabaseSync(this.#database, { timeout: busyMs, readOnly: true })
     try {
       source.prepare('vacuum into ?').run(path)
     } finally {
@@ -32,6 +34,15 @@ export class SqliteSnapshots {
       snapshot.exec('pragma journal_mode = delete')
     } finally {
       snapshot.close()
+    }
+  }
+
+  openContent(path: string): Disposable & { has(digest: Digest): boolean } {
+    const snapshot = new DatabaseSync(path, { readOnly: true })
+    const row = snapshot.prepare('select 1 from blobs where digest = ?')
+    return {
+      has: (digest) => row.get(digest) !== undefined,
+      [Symbol.dispose]: () => snapshot.close(),
     }
   }
 

@@ -177,7 +177,7 @@ export class LayoutDestination implements ContentDestination {
   }
 
   async #write(path: string, bytes: Uint8Array | string): Promise<void> {
-    await writeFileDurably(join(this.#root, path), bytes, this.#staging())
+    await writeFileDurably(join(this.#root, path), bytes, { staging: this.#staging() })
   }
 
   #staging(): string {

@@ -68,16 +68,17 @@ async function breakFiles(path: string): Promise<AsyncDisposable> {
   const file = await open(path)
   const prototype = Object.getPrototypeOf(file) as FileHandle
   await file.close()
-  const { appendFile, truncate } = prototype
+  const sound = Object.getOwnPropertyDescriptors(prototype)
   const error = (): Error => Object.assign(new Error('injected'), { code: 'EIO', syscall: 'write' })
   prototype.appendFile = async function half(text) {
-    await appendFile.call(this, String(text).slice(0, String(text).length >> 1))
+    assert.ok(typeof text === 'string')
+    await sound.appendFile.value?.call(this, text.slice(0, text.length >> 1))
     throw error()
   }
   prototype.truncate = () => Promise.reject(error())
   return {
     [Symbol.asyncDispose]: () => {
-      Object.assign(prototype, { appendFile, truncate })
+      Object.defineProperties(prototype, sound)
       return Promise.resolve()
     },
   }
@@ -128,12 +129,12 @@ test('what is told after the file took another one’s place is in that one', as
   const file = await open(path)
   const prototype = Object.getPrototypeOf(file) as FileHandle
   await file.close()
-  const { sync } = prototype
+  const sound = Object.getOwnPropertyDescriptors(prototype)
   // Of the directory, after the rename.
   prototype.sync = () => Promise.reject(new Error('injected'))
   await assert.rejects(log.replace(pages(one, two)))
   await assert.rejects(log.append([three]), 'its name may be lost still')
-  Object.assign(prototype, { sync })
+  Object.defineProperties(prototype, sound)
   await log.append([three])
   assert.deepEqual(await entriesOf(log), [one, two, three])
 })

@@ -2,7 +2,7 @@
  * A backup in a directory. A later one into the same directory adds what is new and removes what is
  * needed no more; until its database has taken the place of the one before, that one is the backup.
  */
-import { chmod, copyFile, mkdir, open, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { copyFile, mkdir, open, opendir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { renameDurably, writeFileDurably } from '../../lib/durable.ts'
 import { StartError } from '../../lib/start-error.ts'
@@ -47,10 +47,19 @@ export class DirectoryTarget implements BackupTarget {
 
   async putFile(name: string, bytes: Uint8Array, mode: number): Promise<void> {
     const path = join(this.#root, name)
-    const known = await readFile(path).catch(() => undefined)
+    const known = await readFile(path).catch(ifMissing)
     if (known?.equals(bytes)) return
-    await writeFileDurably(path, bytes)
-    await chmod(path, mode)
+    await writeFileDurably(path, bytes, { mode })
+  }
+
+  async requireSame(name: string, bytes: Uint8Array): Promise<void> {
+    const path = join(this.#root, name)
+    const known = await readFile(path).catch(ifMissing)
+    if (known === undefined || known.equals(bytes)) return
+    throw new StartError(
+      `${this.#root} holds the backup of another registry, which this one would replace: name another ` +
+        `directory; if it is the same one and got a new ${name}, remove ${path}`,
+    )
   }
 
   async finish(snapshot: string, isNeeded: (digest: Digest) => boolean): Promise<void> {
@@ -69,15 +78,16 @@ export class DirectoryTarget implements BackupTarget {
   async [Symbol.asyncDispose](): Promise<void> {}
 
   async #prune(isNeeded: (digest: Digest) => boolean): Promise<void> {
-    const entries = await readdir(join(this.#root, 'blobs'), {
-      recursive: true,
-      withFileTypes: true,
-    }).catch(() => [])
-    for (const entry of entries) {
+    const entries = await opendir(join(this.#root, 'blobs'), { recursive: true }).catch(ifMissing)
+    for await (const entry of entries ?? []) {
       if (!entry.isFile()) continue
       const path = join(entry.parentPath, entry.name)
       const digest = parseBlobName(path.slice(this.#root.length + 1))
       if (digest === undefined || !isNeeded(digest)) await rm(path, { force: true })
     }
   }
+}
+
+function ifMissing(error: unknown): undefined {
+  if (!isMissing(error)) throw error
 }

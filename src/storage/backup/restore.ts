@@ -2,7 +2,7 @@
  * Makes a data directory of a backup. Every blob's digest is verified while it is written. Until all of it
  * is there nobody can use the directory; a restore that was interrupted goes on where it stopped.
  */
-import { chmod, mkdir, rm, stat } from 'node:fs/promises'
+import { mkdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeFileDurably } from '../../lib/durable.ts'
 import { StartError } from '../../lib/start-error.ts'
@@ -85,9 +85,8 @@ export class Restore {
     const bytes = await gather(name, size, chunks, this.#settings.fileBytesMax)
     if (name === markName) requireForm(bytes)
     else {
-      const path = join(this.#parts.layout.root, name)
-      await writeFileDurably(path, bytes)
-      if (name === keyName) await chmod(path, 0o600)
+      const mode = name === keyName ? 0o600 : 0o644
+      await writeFileDurably(join(this.#parts.layout.root, name), bytes, { mode })
     }
     this.#found.add(name)
   }
@@ -123,6 +122,7 @@ export class Restore {
 
 function requireForm(bytes: Buffer): void {
   const form = /"backup":(\d+)/.exec(bytes.toString())?.[1]
+  if (form === undefined) throw new StartError(`the ${markName} of the backup is damaged`)
   if (Number(form) <= backupForm) return
   throw new StartError('the backup was made by a newer version of Trow: restore it with that one')
 }

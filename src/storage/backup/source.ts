@@ -1,6 +1,6 @@
 /** What is read of a backup: its files one after the other, a directory's or an archive's. */
 import { createReadStream } from 'node:fs'
-import { readdir, stat } from 'node:fs/promises'
+import { opendir, stat } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import type { Readable } from 'node:stream'
 import { extract, type Header } from 'tar-stream'
@@ -16,8 +16,8 @@ export interface SourceFile {
 }
 
 export async function* readDirectorySource(root: string): AsyncGenerator<SourceFile> {
-  const entries = await readdir(root, { recursive: true, withFileTypes: true })
-  for (const entry of entries) {
+  // One after the other: there may be millions of them.
+  for await (const entry of await opendir(root, { recursive: true })) {
     if (!entry.isFile()) continue
     const path = join(entry.parentPath, entry.name)
     const { size } = await stat(path)

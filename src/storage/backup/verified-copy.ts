@@ -6,8 +6,16 @@ import { limits } from '../../config/limits.ts'
 import { renameDurably } from '../../lib/durable.ts'
 import { type Digest, digestAlgorithm, Digester } from '../../oci/digest.ts'
 
-export function readFileBytes(path: string): AsyncIterable<Uint8Array> {
-  return createReadStream(path, { highWaterMark: limits.backupReadBytes })
+/** What is copied cannot be read: another thing than that its copy cannot be written. */
+export class UnreadableFile extends Error {}
+
+/** @throws UnreadableFile */
+export async function* readFileBytes(path: string): AsyncGenerator<Uint8Array> {
+  try {
+    yield* createReadStream(path, { highWaterMark: limits.backupReadBytes })
+  } catch (cause) {
+    throw new UnreadableFile(cause instanceof Error ? cause.message : 'unknown error', { cause })
+  }
 }
 
 /**

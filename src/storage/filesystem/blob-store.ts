@@ -60,7 +60,7 @@ export class FilesystemBlobStore implements BlobStore {
 
   async putBlob(digest: Digest, bytes: Uint8Array): Promise<void> {
     try {
-      await writeFileDurably(this.#layout.blob(digest), bytes, this.#staging())
+      await writeFileDurably(this.#layout.blob(digest), bytes, { staging: this.#staging() })
     } catch (error) {
       throw translated(error)
     }
