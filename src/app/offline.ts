@@ -69,9 +69,8 @@ export async function* scrubOffline(
     await monitor.tell(describePutAside(directory, putAside))
     // What a manifest needs and is not there, the scrub tells.
     const rebuilt = await rebuild(opened, { tellsIncomplete: false }, monitor)
-    // What could not be brought back may be among the bytes that nobody has now.
-    const keepsOrphans = rebuilt.problems > 0
-    const report = await scrub.scrub({ ...rest, keepsOrphans }, monitor)
+    // Links that are lost as well may have told of bytes that nobody has now.
+    const report = await scrub.scrub({ ...rest, keepsOrphans: true }, monitor)
     return { ...report, unrepaired: report.unrepaired + rebuilt.problems, rebuilt }
   }
   const operation = resources.use(makeOperations(quiet).start('scrub', work, signal))

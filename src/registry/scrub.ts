@@ -194,7 +194,9 @@ class ScrubPass {
     const { repair, keepsOrphans = false } = this.#options
     const repaired = repair && !keepsOrphans
     if (repaired) await this.#parts.removal.removeContent([{ digest, size }])
-    const kept = keepsOrphans ? ', kept for this time: links.log was not whole' : ''
+    const kept = keepsOrphans
+      ? '; it stays for this time, as the database was made anew: if nothing is missed, run it again'
+      : ''
     const message = `${size} bytes that no repository has${kept}`
     await this.#tell({ problem: 'orphan', digest, message, repaired })
   }

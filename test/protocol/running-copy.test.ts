@@ -4,7 +4,7 @@
 
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { after, before, describe, test } from 'node:test'
@@ -223,6 +223,34 @@ describe('a copy that was taken while Trow ran', () => {
         /has no tables, but there is content that it knew; nothing was changed: /,
       )
       assert.match(stderr, links === 'gone' ? /restore a backup/ : /trow scrub --rebuild/)
+    }
+  })
+
+  test('with links that were lost as well: no content goes before somebody looked', async () => {
+    const copy = await takeCopy('links cut')
+    const links = join(copy, 'links.log')
+    await removeLog(copy)
+    await rm(join(copy, 'metadata.db'))
+    await truncate(links, (await stat(links)).size >> 1)
+    const layout = new DataLayout(copy)
+    const lost = digestOf(Buffer.from('what a lost link told of'))
+    await writeFile(layout.blob(lost), 'what a lost link told of')
+    await utimes(layout.blob(lost), 1, 1)
+    const first = await repair(copy)
+    const orphan = first.items.find(({ digest }) => digest === lost)
+    assert.match(orphan?.message ?? '', /it stays for this time, as the database was made anew/)
+    assert.ok((await stat(layout.blob(lost))).isFile())
+    await repair(copy)
+    await assert.rejects(stat(layout.blob(lost)), { code: 'ENOENT' })
+    await rm(join(copy, 'metadata.db'))
+    await truncate(links, 0)
+    for (const flag of ['--repair', '--rebuild']) {
+      const { code, stderr } = await runTrow(['scrub', flag, '--data-dir', copy])
+      assert.equal(code, 1)
+      assert.match(
+        stderr,
+        /has no links, from which the database could be made: .*nothing was changed/,
+      )
     }
   })
 

@@ -91,7 +91,8 @@ async function lost(layout: DataLayout, problem: string): Promise<StartError> {
 
 /** As a whole or not at all: what is missing was moved before, and the rest follows it. */
 async function putAside(layout: DataLayout, reason: string): Promise<PutAside> {
-  if ((await sizeOf(layout.links)) === undefined) {
+  const linked = await sizeOf(layout.links)
+  if (linked === undefined || (linked === 0 && (await hasContent(layout)))) {
     throw new StartError(
       `data directory ${layout.root} has no links, from which the database could be made: ` +
         'restore a backup, or push the images again; nothing was changed',
