@@ -37,10 +37,10 @@ export async function runProgram(
   startApp: StartApp,
 ): Promise<void> {
   try {
-    await makeProgram(host, startApp).parseAsync(withTlsFiles(args), { from: 'user' })
+    await makeProgram(host, startApp).parseAsync(asCommanderReads(args), { from: 'user' })
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error
-    if (error.exitCode !== 0) throw new ConfigError([inOneLine(error.message)])
+    if (error.exitCode !== 0) throw new ConfigError([explain(inOneLine(error.message))])
   }
 }
 
@@ -121,9 +121,29 @@ function refuseWords(program: Command, command: Command): void {
   command.error(`error: unknown command '${word}'; ${hint}`)
 }
 
-/** `--tls` takes its value only after `=`, so that `trow --tls serve` is no file called serve. */
-export function withTlsFiles(args: readonly string[]): string[] {
-  return args.map((arg) => (arg === '--tls' ? `--tls=${tlsPairDefault}` : arg))
+/**
+ * `--tls` takes its value only after `=`, so that `trow --tls serve` is no file called serve. `-n=name` is
+ * what Trow 0.10 took, beside `-n name`.
+ */
+export function asCommanderReads(args: readonly string[]): string[] {
+  return args.map((arg) => {
+    if (arg === '--tls') return `--tls=${tlsPairDefault}`
+    return arg.replace(/^(-[A-Za-z])=/, '$1')
+  })
+}
+
+/** Flags of Trow 0.7. */
+const formerFlags: Readonly<Record<string, string>> = {
+  '--host': '--bind HOST:PORT',
+  '--port': '--bind HOST:PORT',
+  '-p': '--bind HOST:PORT',
+  '--name': '--hostname NAME',
+}
+
+function explain(message: string): string {
+  const [, flag = ''] = /^unknown option '(-[^']*)'/.exec(message) ?? []
+  const successor = formerFlags[flag]
+  return successor === undefined ? message : `unknown option '${flag}'; use ${successor}`
 }
 
 function inOneLine(message: string): string {

@@ -59,7 +59,17 @@ function problemsOf(issue: z.core.$ZodIssue): Problem[] {
   }))
 }
 
+/** Of Trow 0.8 and older. */
+const formerKeys: ReadonlyMap<string, string> = new Map([
+  [
+    'registry_proxies.registries[].alias',
+    'leave it out: since Trow 0.9 images are named by the host, as in f/docker.io/library/nginx',
+  ],
+])
+
 function suggestion(parent: KeyPath, key: string): string {
+  const former = formerKeys.get(pattern([...parent, key]))
+  if (former !== undefined) return former
   const known = keyNamesBelow(pattern(parent))
   const near = nearest(key, known)
   if (near !== undefined) return `did you mean "${near}"?`

@@ -132,10 +132,16 @@ export class ImageMover {
     const manifest = await this.#readManifest(move.repository, digest)
     const { content } = manifest
     for (const child of content.manifests) await this.#moveChild(move, child, depth + 1)
-    for (const blob of content.optionalBlobs) await this.#moveOptional(move, blob)
+    for (const blob of content.optionalBlobs) {
+      const isThere = await isGiven(() => this.#source.checkBlob(move.repository, blob))
+      if (isThere) await this.#moveBlob(move, blob)
+    }
     const queue = content.blobs.values()
     const takeTurns = async (): Promise<void> => {
-      for (const blob of queue) await this.#moveBlob(move, blob)
+      for (const blob of queue) {
+        if (isProxiedName(move.repository)) await isGiven(() => this.#moveBlob(move, blob))
+        else await this.#moveBlob(move, blob)
+      }
     }
     const turns = Array.from({ length: limits.movedBlobsAtOnce }, takeTurns)
     const failed = (await Promise.allSettled(turns)).find(({ status }) => status === 'rejected')
@@ -147,9 +153,13 @@ export class ImageMover {
   }
 
   async #moveChild(move: Move, { digest }: Descriptor, depth: number): Promise<void> {
-    const isOwn = !isProxiedName(move.repository)
     const { repository } = move
-    const found = isOwn && (await this.#destination.findManifest(repository, digest, this.#signal))
+    // A cache has the platforms that were pulled, and fetches the others when they are.
+    if (isProxiedName(repository)) {
+      await isGiven(() => this.#moveManifest(move, digest, depth))
+      return
+    }
+    const found = await this.#destination.findManifest(repository, digest, this.#signal)
     if (found !== digest) await this.#moveManifest(move, digest, depth)
   }
 
@@ -161,18 +171,6 @@ export class ImageMover {
     }
     const content = parseManifest(bytes, mediaType)
     return { digest, bytes, mediaType: content.mediaType, content }
-  }
-
-  /** A layer that a registry need not have. */
-  async #moveOptional(move: Move, blob: Descriptor): Promise<void> {
-    const isThere = await this.#source.checkBlob(move.repository, blob).then(
-      () => true,
-      (error: unknown) => {
-        if (!isFailure(error)) throw error
-        return false
-      },
-    )
-    if (isThere) await this.#moveBlob(move, blob)
   }
 
   async #moveBlob(move: Move, blob: Descriptor): Promise<void> {
@@ -220,6 +218,17 @@ export class ImageMover {
 function checkDepth(depth: number): void {
   if (depth <= limits.movedDepthMax) return
   throw new MoveError(`its manifests are nested more than ${limits.movedDepthMax} deep`)
+}
+
+/** @returns whether the source has, whole, what `work` wants of it. */
+async function isGiven(work: () => Promise<unknown>): Promise<boolean> {
+  try {
+    await work()
+    return true
+  } catch (error) {
+    if (error instanceof MoveError) return false
+    throw error
+  }
 }
 
 /** Of content or of a registry, so that other content may still be moved. */

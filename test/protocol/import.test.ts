@@ -26,6 +26,7 @@ const cached = imageFixture({ seed: 3 })
 const damaged = imageFixture({ seed: 4 })
 const incomplete = imageFixture({ seed: 5 })
 const untagged = imageFixture({ seed: 6 })
+const platforms = imageFixture({ platforms: ['linux/amd64', 'linux/arm64/v8'], seed: 7 })
 const nowhere = `sha256:${'0'.repeat(64)}`
 
 interface Result {
@@ -61,6 +62,7 @@ async function fillOldTrow(old: OldTrow): Promise<void> {
   await old.addImage('team/index', index, 'v1')
   await old.addImage('team/untagged', untagged)
   await old.addImage('f/docker.io/library/nginx', cached, '1.29')
+  await old.addImage('f/docker.io/library/debian', platforms, '13')
   await old.addImage('team/damaged', damaged, 'v1')
   await writeFile(old.blobPath(blobOf(damaged).digest), Buffer.alloc(blobOf(damaged).bytes.length))
   await old.addImage('team/incomplete', incomplete, 'v1')
@@ -85,8 +87,24 @@ async function tagDigest(registry: Registry, name: string, tag: string): Promise
   return reply.headers['docker-content-digest']
 }
 
+/** Of the tables that the migrations of each version make, one after the other, in Trow's own repository. */
+const schemas = {
+  '0.7.0': '451cdefe5bd10a7b80fbc5a31cd10b9b0bcb1773cf144cd32e9f6500c106c48e',
+  '0.7.2': 'a922967531566de7e6f99ab64a666dccd51bc1d382ddbd87ed8008f338e40a9a',
+  '0.10': 'dcd733283f2dfc2d8452ce031e4aaff7d87b736db8bc5f9274f14cd9cf299820',
+} as const
+
+test('the databases that are imported here have the tables of those versions', async () => {
+  for (const version of ['0.7.0', '0.7.2', '0.10'] as const) {
+    await using temporary = await temporaryDirectory()
+    using old = await OldTrow.make(temporary.path, version)
+    const described = Buffer.from(JSON.stringify(old.describeTables()))
+    assert.equal(sha256Digest(described), `sha256:${schemas[version]}`, version)
+  }
+})
+
 describe('trow import of a data directory of Trow 0.10', () => {
-  for (const version of ['0.7', '0.10'] as const) {
+  for (const version of ['0.7.0', '0.7.2', '0.10'] as const) {
     test(`(as ${version} made it) takes what is whole, names the rest, changes nothing`, async () => {
       await using temporary = await temporaryDirectory()
       const source = join(temporary.path, 'old')
@@ -100,6 +118,7 @@ describe('trow import of a data directory of Trow 0.10', () => {
         'team/app:v1': 'imported',
         'team/index:v1': 'imported',
         'f/docker.io/library/nginx:1.29': 'imported',
+        'f/docker.io/library/debian:13': 'imported',
         [`team/untagged@${untagged.root.digest}`]: 'imported',
         'team/app:lost': 'failed',
         'team/damaged:v1': 'failed',
@@ -132,6 +151,35 @@ describe('trow import of a data directory of Trow 0.10', () => {
       }
     })
   }
+
+  test('takes what a cache has of an image, which seldom are all platforms', async () => {
+    await using temporary = await temporaryDirectory()
+    const source = join(temporary.path, 'old')
+    const target = join(temporary.path, 'new')
+    using old = await OldTrow.make(source, '0.10')
+    const [amd64, arm64] = platforms.manifests
+    assert.ok(amd64 && arm64)
+    const name = 'f/docker.io/library/debian'
+    await old.addImage(name, platforms, '13')
+    old.forgetManifest(arm64.digest)
+    await rm(old.blobPath(blobOf(platforms).digest))
+    const { code, results } = await importJson([source, '--data-dir', target])
+    assert.equal(code, 0, JSON.stringify(results))
+    assert.equal(statuses(results)[`${name}:13`], 'imported')
+    const again = await importJson([source, '--data-dir', target])
+    assert.equal(again.results.at(-1)?.report?.['movedSize'], 0)
+
+    const config = 'registry_proxies: {offline: true}'
+    await using registry = await startRegistry({ dataDirectory: target, config })
+    const ask = async (path: string) =>
+      (await registry.request('GET', `/v2/${name}/${path}`)).status
+    assert.equal(await ask('manifests/13'), 200)
+    assert.equal(await ask(`manifests/${amd64.digest}`), 200)
+    assert.equal(await ask(`manifests/${arm64.digest}`), 404)
+    assert.equal(await ask(`blobs/${blobOf(platforms).digest}`), 404)
+    const [config0] = platforms.blobs
+    assert.equal(await ask(`blobs/${config0?.digest}`), 200)
+  })
 
   test('goes into a running Trow, all but what is cached', async () => {
     await using temporary = await temporaryDirectory()

@@ -9,7 +9,7 @@ import type { Command } from 'commander'
 import { marked } from 'marked'
 import { parseAllDocuments } from 'yaml'
 import type { Host } from '../../../src/cli/host.ts'
-import { makeProgram, withTlsFiles } from '../../../src/cli/program.ts'
+import { makeProgram, asCommanderReads } from '../../../src/cli/program.ts'
 import { commandsNotRun } from '../../support/commands-not-run.ts'
 import {
   type Block,
@@ -51,7 +51,7 @@ function resolveCommand(args: readonly string[]): { command: Command; rest: read
 
 /** What the program would say to these arguments; undefined if it would run. */
 function refusal(args: readonly string[]): string | undefined {
-  const { command, rest } = resolveCommand(withTlsFiles(args))
+  const { command, rest } = resolveCommand(asCommanderReads(args))
   if (rest.includes('--help') || rest.includes('--version')) return undefined
   try {
     const { operands, unknown } = command.parseOptions([...rest])
