@@ -1,5 +1,5 @@
 /**
- * Brings a database to the newest schema, once, and refuses one that a newer version of Trow wrote.
+ * Brings a database to the newest schema, once and in one transaction, and refuses one that a newer version of Trow wrote.
  * Migrations are numbered and are never changed after a release.
  */
 import type { Kysely } from 'kysely'

@@ -115,6 +115,13 @@ async function checkpoint(db: Kysely<Schema>): Promise<void> {
   )
 }
 
+/** Kysely's has migrations write one statement after the other, and a crash would leave half of one for ever. */
+class TransactionalAdapter extends SqliteAdapter {
+  override get supportsTransactionalDdl(): boolean {
+    return true
+  }
+}
+
 interface Connection extends AsyncDisposable {
   readonly db: Kysely<Schema>
 }
@@ -131,7 +138,7 @@ function connect(
   }
   const db = new Kysely<Schema>({
     dialect: {
-      createAdapter: () => new SqliteAdapter(),
+      createAdapter: () => new TransactionalAdapter(),
       createDriver: () => connection,
       createIntrospector: (kysely) => new SqliteIntrospector(kysely),
       createQueryCompiler: () => new SqliteQueryCompiler(),
