@@ -34,6 +34,7 @@ export function blobStoreContract(name: string, open: () => Promise<BlobStoreUnd
     check('forgets what is deleted, and deleting again is no error', deletion)
     listings(check)
     check('puts damaged bytes aside, and takes the blob again', quarantine)
+    check('says how many bytes there is room for', freeSpace)
     check('can check itself', async ({ blobs }) => blobs.check())
   })
 }
@@ -44,6 +45,15 @@ async function openExisting(blobs: BlobStore, content: Buffer): Promise<BlobRead
   const reader = await blobs.openBlob(digestOf(content))
   assert.ok(reader !== undefined, 'the blob was put and is not there')
   return reader
+}
+
+/** On a disk that others use too, so no more can be said; `freeBytes` of a small one has a test of its own. */
+async function freeSpace({ blobs }: BlobStoreUnderTest): Promise<void> {
+  const content = patternBytes(100_000)
+  const free = await blobs.freeBytes()
+  assert.ok(Number.isSafeInteger(free) && free > content.length, `${free} bytes are free`)
+  await blobs.putBlob(digestOf(content), content)
+  assert.ok(Number.isSafeInteger(await blobs.freeBytes()))
 }
 
 async function absence({ blobs }: BlobStoreUnderTest): Promise<void> {

@@ -30,6 +30,7 @@ import { ReadBuffers, readRange } from '../../src/storage/filesystem/read-buffer
 import { FilesystemUploadStore } from '../../src/storage/filesystem/upload-store.ts'
 import { inPieces, patternBytes, unobserved } from '../support/bytes.ts'
 import { openFilesUnder } from '../support/open-files.ts'
+import { mountSmallDisk } from '../support/small-disk.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
 import { until } from '../support/until.ts'
 import { blobStoreContract } from './blob-store.ts'
@@ -316,6 +317,37 @@ describe('memory', () => {
     assert.equal(alone.buffer.byteLength, 0, 'freed')
     assert.ok(shared.equals(bytes.subarray(10_000)), 'memory that others use, too, is left alone')
     await uploads.deleteUpload(id)
+  })
+})
+
+describe('room', () => {
+  test('falls by what is put, comes back with what is deleted, and is what can be written', async (t) => {
+    using disk = await mountSmallDisk(t, 'size=8m')
+    if (disk === undefined) return
+    const layout = new DataLayout(join(disk.path, 'data'))
+    for (const child of layout.directories()) mkdirSync(child, { recursive: true })
+    const { blobs } = openAt(layout, () => Promise.resolve())
+    const first = await blobs.freeBytes()
+    assert.equal(first, disk.freeBytes)
+    const content = patternBytes(3_000_000)
+    await blobs.putBlob(digestOf(content), content)
+    const page = 4_096
+    const taken = first - (await blobs.freeBytes())
+    assert.ok(taken >= content.length && taken < content.length + 4 * page, `${taken} bytes`)
+    await blobs.deleteBlob(digestOf(content))
+    assert.equal(await blobs.freeBytes(), first)
+    const [fits, exceeds] = [first - 4 * page, first + 1].map((size) => patternBytes(size, size))
+    assert.ok(fits && exceeds)
+    await assert.rejects(blobs.putBlob(digestOf(exceeds), exceeds), { code: 'STORAGE_FULL' })
+    assert.equal(await blobs.freeBytes(), first)
+    await blobs.putBlob(digestOf(fits), fits)
+  })
+
+  test('of a store that is not there is an error of the storage', async () => {
+    await using directory = await temporaryDirectory()
+    const layout = new DataLayout(join(directory.path, 'gone'))
+    const { blobs } = openAt(layout, () => Promise.resolve())
+    await assert.rejects(blobs.freeBytes(), OciError)
   })
 })
 
