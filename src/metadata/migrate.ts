@@ -9,6 +9,7 @@ import * as content from './migrations/0001-content.ts'
 import * as cacheUse from './migrations/0002-cache-use.ts'
 import * as collection from './migrations/0003-collection.ts'
 import * as links from './migrations/0004-links.ts'
+import * as deletedRepositories from './migrations/0005-deleted-repositories.ts'
 import type { Schema } from './schema.ts'
 
 const migrations = {
@@ -16,6 +17,7 @@ const migrations = {
   '0002-cache-use': cacheUse,
   '0003-collection': collection,
   '0004-links': links,
+  '0005-deleted-repositories': deletedRepositories,
 }
 
 /**

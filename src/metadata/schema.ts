@@ -91,6 +91,8 @@ export interface LinkChangesTable {
   repository_id: number
   /** Digest or tag. */
   reference: string
+  /** Of a repository that is gone, and whose id means nothing any more. */
+  deleted_repository: string | null
 }
 
 export interface Schema {

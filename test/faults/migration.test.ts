@@ -13,6 +13,7 @@ import { DummyDriver, Kysely, SqliteAdapter, SqliteIntrospector, SqliteQueryComp
 import * as content from '../../src/metadata/migrations/0001-content.ts'
 import * as cacheUse from '../../src/metadata/migrations/0002-cache-use.ts'
 import * as collection from '../../src/metadata/migrations/0003-collection.ts'
+import * as links from '../../src/metadata/migrations/0004-links.ts'
 import { imageFixture } from '../support/image-fixture.ts'
 import { startTrow } from '../support/run-command.ts'
 import { startRegistry } from '../support/start-registry.ts'
@@ -22,6 +23,7 @@ const migrations = {
   '0001-content': content,
   '0002-cache-use': cacheUse,
   '0003-collection': collection,
+  '0004-links': links,
 }
 const image = imageFixture({ platforms: ['linux/amd64', 'linux/arm64'], layerBytes: 10_000 })
 /** So many that what is changed does not fit into the memory that SQLite takes. */

@@ -81,6 +81,9 @@ describe('a database that is lost', () => {
     const gone = imageFixture({ seed: 6 })
     await registry.push('gone', 'v1', gone)
     await registry.request('DELETE', `/v2/gone/manifests/${gone.root.digest}`)
+    await registry.push('removed', 'v1', imageFixture({ seed: 7 }))
+    const removed = await runTrow(['rm', '--yes', `${registry.host}/removed`])
+    assert.equal(removed.code, 0, removed.stderr)
     await registry.push('team/app', 'untagged', app)
     await registry.request('DELETE', '/v2/team/app/manifests/untagged')
     const before = await answers(registry)
@@ -93,6 +96,7 @@ describe('a database that is lost', () => {
     assert.deepEqual(await answers(registry), before)
     const moved = await registry.request('GET', '/v2/team/app/manifests/moved')
     assert.equal(moved.header('docker-content-digest'), app.root.digest)
+    assert.equal((await registry.request('GET', '/v2/removed/tags/list')).status, 404)
     for (const path of ['/v2/gone/manifests/v1', '/v2/team/app/manifests/untagged']) {
       assert.equal((await registry.request('GET', path)).status, 404, path)
     }

@@ -20,8 +20,17 @@ export async function listLinkChanges(
 ): Promise<LinkChange[]> {
   const rows = await db
     .selectFrom('link_changes')
-    .innerJoin('repositories', 'repositories.id', 'link_changes.repository_id')
-    .select(['link_changes.id', 'repositories.name', 'link_changes.reference'])
+    .leftJoin('repositories', 'repositories.id', 'link_changes.repository_id')
+    .select(['link_changes.id', 'link_changes.reference'])
+    .select((select) =>
+      select.fn.coalesce('repositories.name', 'link_changes.deleted_repository').as('name'),
+    )
+    .where((where) =>
+      where.or([
+        where('repositories.name', 'is not', null),
+        where('link_changes.deleted_repository', 'is not', null),
+      ]),
+    )
     .where('link_changes.id', '>', page.after)
     .where('link_changes.id', '<=', page.upTo)
     .orderBy('link_changes.id')
