@@ -4,6 +4,13 @@
 
 import type { Digest } from '../../src/oci/digest.ts'
 import type { OciErrorCode } from '../../src/oci/errors.ts'
+import {
+  deleteImage,
+  type ModelPolicy,
+  release,
+  withoutExpired,
+  withoutUntagged,
+} from './model-images.ts'
 import { graceSeconds, renewalSeconds } from './registry-under-test.ts'
 
 const graceMs = graceSeconds * 1000
@@ -33,12 +40,24 @@ export interface ModelManifest {
   readonly annotations?: Record<string, string>
 }
 
-interface ModelRepository {
+interface ManifestDates {
+  /** When it was pushed last. */
+  readonly createdAt: number
+  readonly pulledAt?: number
+  /** When a tag, an index or a subject let go of it. */
+  readonly releasedAt?: number
+}
+
+export interface ModelRepository {
   readonly blobs: Set<Digest>
   /** When each blob was last put here, or somebody was told that it is here. */
   readonly askedAt: Map<Digest, number>
   readonly manifests: Map<Digest, ModelManifest>
   readonly tags: Map<string, Digest>
+  /** Of each tag, and of some that are gone. */
+  readonly taggedAt: Map<string, number>
+  /** Of each manifest. */
+  readonly dates: Map<Digest, ManifestDates>
 }
 
 export interface ModelUpload {
@@ -64,6 +83,8 @@ export class Model {
       askedAt: new Map<Digest, number>(),
       manifests: new Map<Digest, ModelManifest>(),
       tags: new Map<string, Digest>(),
+      taggedAt: new Map<string, number>(),
+      dates: new Map<Digest, ManifestDates>(),
     }
     this.repositories.set(name, repository)
     return repository
@@ -89,7 +110,16 @@ export class Model {
   }
 
   /** What no manifest of its repository needs goes after the grace, what nobody has at once. */
-  collect(now: number): void {
+  collect(now: number, policy: ModelPolicy): void {
+    const askedBefore = now - graceMs - renewalMs
+    for (const [name, repository] of this.repositories) {
+      let rest = withoutExpired(name, repository, policy, { now, askedBefore })
+      const { untaggedSeconds } = policy
+      if (untaggedSeconds !== undefined) {
+        rest = withoutUntagged(rest, Math.min(now - untaggedSeconds * 1000, askedBefore), now)
+      }
+      this.repositories.set(name, rest)
+    }
     for (const { blobs, askedAt, manifests } of this.repositories.values()) {
       const needed = new Set([...manifests.values()].flatMap((manifest) => manifest.references))
       for (const digest of blobs) {
@@ -130,7 +160,11 @@ export class Model {
     blobs.delete(digest)
   }
 
-  putManifest(name: string, manifest: ModelManifest, tags: readonly string[]): void {
+  putManifest(
+    name: string,
+    manifest: ModelManifest,
+    { tags, now }: { readonly tags: readonly string[]; readonly now: number },
+  ): void {
     const known = this.repositories.get(name)
     const isComplete =
       manifest.blobs.every((digest) => known?.blobs.has(digest)) &&
@@ -138,8 +172,17 @@ export class Model {
     if (!isComplete) throw new Refusal('MANIFEST_BLOB_UNKNOWN')
     const repository = this.#repository(name)
     this.content.set(manifest.digest, manifest.bytes)
-    repository.manifests.set(manifest.digest, manifest)
-    for (const tag of tags) repository.tags.set(tag, manifest.digest)
+    const { digest } = manifest
+    // Only while it is there: afterwards it is another one.
+    const before = repository.manifests.has(digest) ? repository.dates.get(digest) : {}
+    repository.manifests.set(digest, manifest)
+    repository.dates.set(digest, { ...before, createdAt: now })
+    for (const tag of tags) {
+      const target = repository.tags.get(tag)
+      if (target !== undefined && target !== digest) release(repository, [target], now)
+      repository.tags.set(tag, digest)
+      repository.taggedAt.set(tag, now)
+    }
   }
 
   getManifest(name: string, reference: string): ModelManifest {
@@ -151,13 +194,64 @@ export class Model {
     return manifest
   }
 
-  deleteManifest(name: string, reference: string): void {
+  findManifest(name: string, reference: string): ModelManifest | undefined {
+    const repository = this.repositories.get(name)
+    return repository?.manifests.get((repository.tags.get(reference) ?? reference) as Digest)
+  }
+
+  /** Somebody got it. */
+  pullManifest(name: string, reference: string, now: number): ModelManifest {
+    const manifest = this.getManifest(name, reference)
+    this.pulled(name, manifest.digest, now)
+    return manifest
+  }
+
+  pulled(name: string, digest: Digest, now: number): void {
+    const known = this.repositories.get(name)?.dates.get(digest)
+    if (known !== undefined) this.#repository(name).dates.set(digest, { ...known, pulledAt: now })
+  }
+
+  /** @returns what goes, by `trow rm`. */
+  deleteImage(
+    name: string,
+    reference: string,
+    { dryRun, now }: { readonly dryRun: boolean; readonly now: number },
+  ): object {
+    const repository = this.repositories.get(name)
+    const digest = (repository?.tags.get(reference) ?? reference) as Digest
+    if (repository?.manifests.has(digest) !== true) throw new Refusal('MANIFEST_UNKNOWN')
+    const whole = digest === reference
+    const own = [...repository.tags].filter(([, target]) => target === digest)
+    const tags = whole ? own.map(([tag]) => tag) : [reference]
+    const deleted = deleteImage(repository, { digest, tags, whole }, now)
+    if (typeof deleted === 'string') throw new Refusal('DENIED')
+    if (!dryRun) this.repositories.set(name, deleted.rest)
+    return { repository: name, tags: deleted.tags, manifests: deleted.manifests }
+  }
+
+  /** @returns how much goes. */
+  deleteRepository(name: string, { dryRun }: { readonly dryRun: boolean }): object {
+    const repository = this.repositories.get(name)
+    if (repository === undefined) throw new Refusal('NAME_UNKNOWN')
+    const { tags, manifests, blobs } = repository
+    if (!dryRun) this.repositories.delete(name)
+    return { repository: name, tags: tags.size, manifests: manifests.size, blobs: blobs.size }
+  }
+
+  deleteManifest(name: string, reference: string, now: number): void {
     const { digest } = this.getManifest(name, reference)
-    const { manifests, tags } = this.#repository(name)
-    if (tags.delete(reference)) return
+    const repository = this.#repository(name)
+    const { manifests, tags } = repository
+    if (tags.delete(reference)) {
+      release(repository, [digest], now)
+      return
+    }
     for (const manifest of manifests.values()) {
       if (manifest.manifests.includes(digest)) throw new Refusal('DENIED')
     }
+    const dependents = [...manifests.values()].filter(({ subject }) => subject === digest)
+    const children = manifests.get(digest)?.manifests ?? []
+    release(repository, [...children, ...dependents.map((other) => other.digest)], now)
     manifests.delete(digest)
     for (const [tag, target] of tags) if (target === digest) tags.delete(tag)
   }
@@ -190,9 +284,12 @@ export class Model {
   /** The database is made anew: sessions are forgotten, and so are names without content. */
   loseDatabase(now: number): void {
     this.uploads.clear()
-    for (const [name, { blobs, manifests, askedAt }] of this.repositories) {
+    for (const [name, repository] of this.repositories) {
+      const { blobs, manifests, tags } = repository
       if (blobs.size === 0 && manifests.size === 0) this.repositories.delete(name)
-      for (const digest of blobs) askedAt.set(digest, now)
+      for (const digest of blobs) repository.askedAt.set(digest, now)
+      for (const digest of manifests.keys()) repository.dates.set(digest, { createdAt: now })
+      for (const tag of tags.keys()) repository.taggedAt.set(tag, now)
     }
     const all = [...this.repositories.values()]
     const held = new Set(all.flatMap(({ blobs, manifests }) => [...blobs, ...manifests.keys()]))
@@ -213,6 +310,21 @@ export class Model {
     const idle = [...this.uploads].filter(([, { updatedAt }]) => updatedAt < before)
     for (const [id] of idle) this.uploads.delete(id)
     return idle.length
+  }
+
+  /** @throws Error for a tag of nothing, and an index or image that lacks a part of it. */
+  checkWhole(): void {
+    for (const [name, { tags, manifests, blobs }] of this.repositories) {
+      for (const [tag, digest] of tags) {
+        if (!manifests.has(digest)) throw new Error(`${name}:${tag} points at nothing`)
+      }
+      for (const { digest, ...needs } of manifests.values()) {
+        const isWhole =
+          needs.blobs.every((blob) => blobs.has(blob)) &&
+          needs.manifests.every((child) => manifests.has(child))
+        if (!isWhole) throw new Error(`${name}@${digest} lacks what it needs`)
+      }
+    }
   }
 
   countContent(): object {

@@ -8,6 +8,7 @@ import { BlobPromises } from '../../src/registry/blob-promises.ts'
 import { Blobs } from '../../src/registry/blobs.ts'
 import { CacheUses } from '../../src/registry/cache-uses.ts'
 import { Collector } from '../../src/registry/collector.ts'
+import { Images } from '../../src/registry/images.ts'
 import { KnownDamage } from '../../src/registry/known-damage.ts'
 import { ContentLocks } from '../../src/registry/content-locks.ts'
 import { LinkKeeper } from '../../src/registry/link-keeper.ts'
@@ -53,6 +54,7 @@ export interface RegistryUnderTest extends AsyncDisposable {
   readonly listings: Listings
   readonly promises: BlobPromises
   readonly collector: Collector
+  readonly images: Images
   readonly uses: CacheUses
   readonly links: LinkKeeper
   readonly linkStore: LinkStore
@@ -79,7 +81,7 @@ export async function startRegistry(root: string, clock: FakeClock): Promise<Reg
   await uploads.removeLeftovers()
   const uses = new CacheUses(
     { ...stores, log: silentLog },
-    { flushSeconds: 3_600, gatheredMax: 100, perWriteMax: 100 },
+    { flushSeconds: 3_600, gatheredMax: 1_000, perWriteMax: 100 },
   )
   const linkStore = await LinkLog.open(layout.links)
   const links = new LinkKeeper(
@@ -122,6 +124,10 @@ export async function startRegistry(root: string, clock: FakeClock): Promise<Reg
     uploads,
     promises,
     collector,
+    images: new Images(
+      { ...stores, manifests },
+      { rowsPerDeletion: 2, tagsPerPage: 2, tagPolicy: noTagPolicy },
+    ),
     uses,
     blobs: new Blobs({ ...stores, promises, damage, checks }),
     mounts: new Mounts(stores, { candidatesMax: 10 }),

@@ -5,20 +5,22 @@ import assert from 'node:assert/strict'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Digest, digestOf } from '../../src/oci/digest.ts'
-import { parseReference } from '../../src/oci/reference.ts'
+import { isDigestReference, parseReference } from '../../src/oci/reference.ts'
 import { parseRepositoryName, type RepositoryName } from '../../src/oci/repository-name.ts'
 import { parseTag } from '../../src/oci/tag.ts'
 import type { ByteRange } from '../../src/registry/ports/blob-store.ts'
+import type { CollectionReport } from '../../src/registry/collection-pass.ts'
 import { Rebuild } from '../../src/registry/rebuild.ts'
 import type { Chunk } from '../../src/registry/upload-session.ts'
-import { collect, inPieces } from '../support/bytes.ts'
+import { inPieces } from '../support/bytes.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import type { FiredFault } from '../support/faulty-stores.ts'
 import { requestContext, silentMonitor } from '../support/request-context.ts'
+import { Comparison, readBlob, tracesKept } from './comparison.ts'
 import { blobContents, type ManifestPushContent, randomManifest } from './content.ts'
-import { listPages } from './list-pages.ts'
 import { Model, type ModelUpload, Refusal } from './model.ts'
 import { clientGone, describe, isInjected, outcomeOf } from './outcome.ts'
+import { keepsAll, randomPolicy, tagPolicyOf } from './model-images.ts'
 import { Random } from './random.ts'
 import {
   graceSeconds,
@@ -31,8 +33,6 @@ const repositories = ['a', 'a/b', 'c'].map((name) => parseRepositoryName(name))
 const tags = ['1', 'Latest', 'latest', 'v1.0', '_x'].map((text) => parseTag(text))
 const context = requestContext()
 const idleMs = 60_000
-/** How many things that are gone, or never were, are still asked for. */
-const tracesKept = 5
 
 interface Step<T> {
   readonly registry: () => Promise<T>
@@ -62,25 +62,29 @@ export class Simulation implements AsyncDisposable {
   readonly #sessions = new Map<string, RepositoryName>()
   /** A fault kept staged bytes from being removed; the next start does that. */
   #mayHaveLeftovers = false
+  #policy = keepsAll
   readonly #counts = new Map<string, number>()
 
   /** A step that stands here twice is taken twice as often. */
   readonly #steps: readonly (() => Promise<void>)[] = [
-    ...times(4, () => this.#pushBlob()),
+    ...times(8, () => this.#pushBlob()),
     ...times(4, () => this.#startUpload()),
     ...times(8, () => this.#appendToUpload()),
     ...times(5, () => this.#completeUpload()),
     ...times(1, () => this.#cancelUpload()),
     ...times(3, () => this.#mountBlob()),
-    ...times(8, () => this.#putManifest()),
+    ...times(24, () => this.#putManifest()),
     ...times(6, () => this.#deleteManifest()),
     ...times(3, () => this.#deleteBlob()),
+    ...times(3, () => this.#removeImage()),
+    ...times(1, () => this.#removeRepository()),
+    ...times(3, () => this.#changePolicy()),
     ...times(2, () => this.#read()),
     ...times(1, () => this.#expireUploads()),
     ...times(1, () => this.#restart()),
     ...times(1, () => this.#loseDatabase()),
-    ...times(2, () => this.#collect()),
-    ...times(2, () => this.#wait()),
+    ...times(3, () => this.#collect()),
+    ...times(5, () => this.#wait()),
   ]
 
   private constructor(root: string, seed: number, running: Running) {
@@ -343,7 +347,8 @@ export class Simulation implements AsyncDisposable {
         }),
       model: () => {
         if (wrong) throw new Refusal('DIGEST_INVALID')
-        this.#model.putManifest(repository, manifest, byTag ? [reference, ...more] : more)
+        const taken = { tags: byTag ? [reference, ...more] : more, now: this.#clock.now() }
+        this.#model.putManifest(repository, manifest, taken)
         return { digest, ...(subject !== undefined && { subject }) }
       },
     })
@@ -373,7 +378,7 @@ export class Simulation implements AsyncDisposable {
     const reference = this.#random.pick(this.#random.chance(4) || has.length === 0 ? any : has)
     return this.#take(`deleteManifest ${repository} ${reference.slice(0, 15)}`, {
       registry: () => this.#registry.manifests.deleteManifest(context, repository, reference),
-      model: () => this.#model.deleteManifest(repository, reference),
+      model: () => this.#model.deleteManifest(repository, reference, this.#clock.now()),
     })
   }
 
@@ -388,20 +393,72 @@ export class Simulation implements AsyncDisposable {
     })
   }
 
+  /** As `trow rm` does. */
+  #removeImage(): Promise<void> {
+    const repository = this.#random.pick(repositories)
+    const has = [...(this.#model.repositories.get(repository)?.manifests.keys() ?? [])]
+    const any = [...tags, ...this.#manifests]
+    const reference = this.#random.pick(this.#random.chance(2) || has.length === 0 ? any : has)
+    const dryRun = this.#random.chance(4)
+    const name = `rm ${repository} ${reference.slice(0, 15)}${dryRun ? ' (dry run)' : ''}`
+    return this.#take(name, {
+      registry: async () => {
+        const { images } = this.#registry
+        const gone = await images.deleteImage(context, repository, reference, { dryRun })
+        return { ...gone, tags: gone.tags.toSorted(), manifests: gone.manifests.toSorted() }
+      },
+      model: () => {
+        const now = this.#clock.now()
+        return this.#model.deleteImage(repository, reference, { dryRun, now })
+      },
+    })
+  }
+
+  #removeRepository(): Promise<void> {
+    const repository = this.#random.pick(repositories)
+    const dryRun = !this.#random.chance(4)
+    return this.#take(`rmRepository ${repository}${dryRun ? ' (dry run)' : ''}`, {
+      registry: () => this.#registry.images.deleteRepository(context, repository, { dryRun }),
+      model: () => this.#model.deleteRepository(repository, { dryRun }),
+    })
+  }
+
+  /** What is kept how long, as when the configuration is reloaded. */
+  async #changePolicy(): Promise<void> {
+    this.#policy = randomPolicy(this.#random)
+    this.history.push(`policy ${JSON.stringify(this.#policy)}`)
+    this.#applyPolicy()
+  }
+
+  #applyPolicy(): void {
+    const { untaggedSeconds } = this.#policy
+    this.#registry.collector.reload({
+      graceSeconds,
+      uploadIdleSeconds: graceSeconds,
+      ...(untaggedSeconds !== undefined && { untaggedSeconds }),
+      tagPolicy: tagPolicyOf(this.#policy),
+    })
+  }
+
   /** One read that a fault may hit; without one, `compare` reads everything. */
   async #read(): Promise<void> {
     const random = this.#random
     const repository = random.pick(repositories)
     const digest = random.pick([...this.#blobs])
     await this.#take(`openBlob ${repository} ${short(digest)}`, {
-      registry: () => this.#readBlob(repository, digest),
+      registry: () => readBlob(this.#registry, repository, digest),
       model: () => this.#model.getBlob(repository, digest),
     })
     const reference = random.pick([...tags, ...this.#manifests])
     await this.#take(`getManifest ${repository} ${reference.slice(0, 15)}`, {
       registry: async () =>
         (await this.#registry.manifests.getManifest(context, repository, reference)).digest,
-      model: () => this.#model.getManifest(repository, reference).digest,
+      model: () => this.#model.pullManifest(repository, reference, this.#clock.now()).digest,
+      // By digest it is noted before it is looked for.
+      afterFault: () => {
+        const known = parseReference(reference)
+        if (isDigestReference(known)) this.#model.pulled(repository, known, this.#clock.now())
+      },
     })
   }
 
@@ -417,8 +474,10 @@ export class Simulation implements AsyncDisposable {
 
   async #restart(): Promise<void> {
     this.history.push('restart')
+    await this.#registry.uses.flush()
     await this.#registry[Symbol.asyncDispose]()
     this.#registry = await startRegistry(this.#root, this.#clock)
+    this.#applyPolicy()
     this.#mayHaveLeftovers = false
   }
 
@@ -431,6 +490,7 @@ export class Simulation implements AsyncDisposable {
       await rm(join(this.#root, `metadata.db${suffix}`), { force: true })
     }
     this.#registry = await startRegistry(this.#root, this.#clock)
+    this.#applyPolicy()
     const { metadata, blobStore: blobs, linkStore: links } = this.#registry
     const settings = { manifestBytesMax: 1_000_000, tellsIncomplete: true }
     const report = await new Rebuild({ metadata, blobs, links }, settings, silentMonitor).run()
@@ -441,7 +501,7 @@ export class Simulation implements AsyncDisposable {
 
   /** Some of the grace, or all of it. */
   async #wait(): Promise<void> {
-    const seconds = this.#random.pick([5, 30, graceSeconds + renewalSeconds])
+    const seconds = this.#random.pick([5, 30, graceSeconds + renewalSeconds, 3 * graceSeconds])
     this.history.push(`wait ${seconds} s`)
     this.#clock.advance(seconds * 1000 + 1)
     if (this.#random.chance(2)) await this.#collect()
@@ -452,9 +512,11 @@ export class Simulation implements AsyncDisposable {
     const before = this.#clock.now() - graceSeconds * 1000
     return this.#take('collect', {
       registry: async () => {
-        const { collector, faults } = this.#registry
+        const { collector, faults, uses } = this.#registry
+        await uses.flush()
+        await collector.collect({ dryRun: true }, silentMonitor)
         const first = await outcomeOf(() => collector.collect({ dryRun: false }, silentMonitor))
-        if (!('error' in first)) return
+        if (!('error' in first)) return this.#countCollected(first.value)
         if (!isInjected(first.error)) throw first.error
         if (faults.fired.some(({ operation }) => operation === 'deleteUpload')) {
           this.#mayHaveLeftovers = true
@@ -464,105 +526,33 @@ export class Simulation implements AsyncDisposable {
       },
       model: () => {
         this.#model.expireUploads(before)
-        this.#model.collect(this.#clock.now())
+        this.#model.collect(this.#clock.now(), this.#policy)
       },
     })
   }
 
   /** Reads everything there is, or could be, from both. */
   async compare(): Promise<void> {
-    for (const repository of repositories) {
-      await this.#compareManifests(repository)
-      await this.#compareBlobs(repository)
+    await new Comparison({
+      registry: this.#registry,
+      model: this.#model,
+      random: this.#random,
+      clock: this.#clock,
+      repositories,
+      tags,
+      blobs: this.#blobs,
+      manifests: this.#manifests,
+      subjects: this.#subjects,
+      sessions: this.#sessions,
+      mayHaveLeftovers: this.#mayHaveLeftovers,
+    }).run()
+  }
+
+  #countCollected({ tags: expired, manifests }: CollectionReport): void {
+    for (const [name, count] of Object.entries({ expired, manifests })) {
+      const label = `collected ${name}`
+      this.#counts.set(label, (this.#counts.get(label) ?? 0) + count)
     }
-    await this.#compareUploads()
-    assert.deepEqual(await this.#registry.metadata.countContent(), this.#model.countContent())
-    const { entries } = await this.#registry.listings.listRepositories({ limit: 100 })
-    assert.deepEqual(entries, this.#model.listRepositories())
-  }
-
-  async #compareManifests(repository: RepositoryName): Promise<void> {
-    const { listings, manifests } = this.#registry
-    await this.#same(`tags of ${repository}`, {
-      registry: () => listPages((page) => listings.listTags(repository, page)),
-      model: () => this.#model.listTags(repository),
-    })
-    const has = this.#model.repositories.get(repository)?.manifests.keys() ?? []
-    for (const text of [...tags, ...this.#sample(this.#manifests, has)]) {
-      const reference = parseReference(text)
-      const get = async (): Promise<object> => {
-        const found = await manifests.getManifest(context, repository, reference)
-        return { digest: found.digest, mediaType: found.mediaType, bytes: digestOf(found.bytes) }
-      }
-      await this.#same(`manifest ${repository} ${reference}`, {
-        // Two at once, as when a deployment starts.
-        registry: async () => (await Promise.all([get(), get()]))[1],
-        model: () => {
-          const { digest, mediaType, bytes } = this.#model.getManifest(repository, reference)
-          return { digest, mediaType, bytes: digestOf(bytes) }
-        },
-      })
-    }
-    for (const subject of this.#subjects) {
-      await this.#same(`referrers of ${repository} ${subject}`, {
-        registry: async (): Promise<object[]> =>
-          listPages((page) => listings.listReferrers(repository, subject, page)),
-        model: () => this.#model.listReferrers(repository, subject),
-      })
-    }
-  }
-
-  async #compareBlobs(repository: RepositoryName): Promise<void> {
-    const has = this.#model.repositories.get(repository)?.blobs ?? []
-    for (const digest of this.#sample(this.#blobs, has)) {
-      await this.#same(`blob ${repository} ${digest}`, {
-        registry: () => this.#readBlob(repository, digest),
-        model: () => this.#model.getBlob(repository, digest),
-      })
-      // Seldom: whoever asks keeps it from being collected.
-      if (!this.#random.chance(20)) continue
-      await this.#same(`size of blob ${repository} ${digest}`, {
-        registry: () => this.#registry.blobs.getBlob(context, repository, digest),
-        model: () => ({
-          digest,
-          size: this.#model.promiseBlob(repository, digest, this.#clock.now()).length,
-        }),
-      })
-    }
-  }
-
-  async #compareUploads(): Promise<void> {
-    for (const [id, repository] of this.#sessions) {
-      await this.#same(`upload ${id}`, {
-        registry: async () => (await this.#registry.uploads.getUpload(repository, id)).offset,
-        model: () => this.#model.getUpload(repository, id).bytes.length,
-      })
-    }
-    const staged = await this.#registry.listStaged()
-    const nobodys = staged.filter((id) => !this.#model.uploads.has(id))
-    if (!this.#mayHaveLeftovers) assert.deepEqual(nobodys, [], 'staged, and nobody knows it')
-  }
-
-  /** All that the repository has, what was tried last, and some of what else there is. */
-  #sample(tried: Set<Digest>, has: Iterable<Digest>): Set<Digest> {
-    const all = [...tried]
-    return new Set([...has, ...all.slice(-tracesKept), ...this.#random.some(all, tracesKept)])
-  }
-
-  async #same<T>(name: string, step: Step<T>): Promise<void> {
-    const outcome = await outcomeOf(step.registry)
-    const expected = await outcomeOf(() => Promise.resolve().then(step.model))
-    assert.equal(describe(outcome), describe(expected), name)
-    assert.deepEqual(
-      'value' in outcome && outcome.value,
-      'value' in expected && expected.value,
-      name,
-    )
-  }
-
-  async #readBlob(repository: RepositoryName, digest: Digest): Promise<Buffer> {
-    await using reader = await this.#registry.blobs.openBlob(context, repository, digest)
-    return await collect(reader.read())
   }
 
   #chunk(bytes: Buffer, breaks: boolean, range: ByteRange | undefined): Chunk {
