@@ -177,7 +177,7 @@ async function listNames(cluster: Kubernetes): Promise<string[]> {
 
 for (const helm of helms) {
   describe(helm, () => {
-    test('installs, upgrades without undoing what runs, and leaves nothing but the data', async (t) => {
+    test('installs, upgrades and rolls back without undoing what runs, and leaves nothing but the data', async (t) => {
       const cluster = clusterFor(t)
       if (cluster === undefined) return
       const before = await listNames(cluster)
@@ -195,6 +195,11 @@ for (const helm of helms) {
       const { webhooks } = await get<'ValidatingWebhookConfiguration'>(cluster, webhookPath)
       const [hook] = webhooks
       assert.equal(hook.failurePolicy, 'Ignore')
+      await assertTrusted(cluster)
+
+      await helmRun(helm, cluster, ['rollback', 'trow', '1'])
+      const rolledBack = await get<'ValidatingWebhookConfiguration'>(cluster, webhookPath)
+      assert.equal(rolledBack.webhooks[0].failurePolicy, 'Fail')
       await assertTrusted(cluster)
 
       await helmRun(helm, cluster, ['uninstall', 'trow'])
