@@ -112,10 +112,13 @@ export function withoutExpired(
   const ruleOf = (tag: string): ModelRule | undefined =>
     rules.find((rule) => fits(rule.repositories, name) && fits(rule.tags, tag))
   let rest = repository
-  for (const rule of rules) {
-    const judged = [...repository.taggedAt].filter(([tag]) => {
-      return repository.tags.has(tag) && ruleOf(tag) === rule
-    })
+  const own = [...repository.taggedAt]
+    .filter(([tag]) => repository.tags.has(tag))
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+  // Of several tags of an image that has to stay the last one stays: by rule, in the order of the tags.
+  const byRule = Map.groupBy(own, ([tag]) => ruleOf(tag))
+  for (const [rule, judged] of byRule) {
+    if (rule === undefined) continue
     const newestFirst = judged.toSorted(([a, at], [b, bt]) => bt - at || (a < b ? -1 : 1))
     for (const [tag, pushedAt] of newestFirst.slice(rule.keepNewest ?? 0)) {
       const digest = repository.tags.get(tag) as Digest
