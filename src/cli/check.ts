@@ -12,6 +12,7 @@ import { formatHostPort } from '../config/host-port.ts'
 import type { KeyPath } from '../config/layer.ts'
 import { type ConfigSources, loadConfig, type LoadedConfig } from '../config/load.ts'
 import { admissionOf, mutationOf } from './check-admission.ts'
+import { contentOf } from './check-content.ts'
 import type { Host } from './host.ts'
 
 /** @throws ConfigError */
@@ -60,16 +61,11 @@ function settingsOf(loaded: LoadedConfig): object {
     log_format: config.logFormat,
     trusted_proxies: config.trustedProxies,
     uploads: { idle_timeout: formatDuration(config.uploadIdleSeconds) },
+    ...contentOf(config),
     shutdown_grace: formatDuration(config.shutdownGraceSeconds),
     registry_proxies: proxiesOf(loaded),
     ...(imageValidation && { image_validation: policyOf(imageValidation) }),
     ...(config.imageMutation && { image_mutation: mutationOf(config.imageMutation) }),
-    scrub: {
-      interval: config.scrub.intervalSeconds
-        ? formatDuration(config.scrub.intervalSeconds)
-        : 'never',
-      rate: `${config.scrub.rateBytes} bytes`,
-    },
     admission: admissionOf(config.admission),
   }
 }

@@ -10,6 +10,10 @@ export function parseNamePattern(text: string): NamePattern {
   return text.split('*')
 }
 
+export function formatNamePattern(pieces: NamePattern): string {
+  return pieces.join('*')
+}
+
 export function matchesName(pieces: NamePattern, name: string): boolean {
   const first = pieces[0] ?? ''
   const last = pieces.at(-1) ?? ''
