@@ -24,7 +24,7 @@ export function makeContent(
     },
   )
   const images = new Images(
-    { metadata: stores.metadata, manifests },
+    { metadata: stores.metadata, manifests, links },
     {
       rowsPerDeletion: limits.repositoryRowsPerDeletion,
       tagsPerPage: limits.pageEntriesDefault,

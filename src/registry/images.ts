@@ -10,6 +10,7 @@ import { OciError } from '../oci/errors.ts'
 import { isDigestReference, type Reference } from '../oci/reference.ts'
 import type { RepositoryName } from '../oci/repository-name.ts'
 import type { Tag } from '../oci/tag.ts'
+import type { LinkKeeper } from './link-keeper.ts'
 import { immutable, type Manifests } from './manifests.ts'
 import type { ImageDeletionResult, RepositoryCounts } from './ports/collection-metadata.ts'
 import type { MetadataStore } from './ports/metadata-store.ts'
@@ -18,6 +19,7 @@ import type { RequestContext } from './request-context.ts'
 interface Parts {
   readonly metadata: MetadataStore
   readonly manifests: Pick<Manifests, 'forget'>
+  readonly links: Pick<LinkKeeper, 'sync'>
 }
 
 interface Settings {
@@ -110,7 +112,9 @@ export class Images {
   /** A write that failed may have been done all the same. */
   async #write<T>(repository: RepositoryName, write: () => Promise<T>): Promise<T> {
     try {
-      return await write()
+      const result = await write()
+      await this.#parts.links.sync()
+      return result
     } finally {
       this.#parts.manifests.forget(repository)
     }

@@ -102,6 +102,22 @@ describe('a database that is lost', () => {
     }
   })
 
+  test('brings nothing back that was removed just before the process was killed', async () => {
+    await using registry = await startRegistry()
+    await pushAll(registry)
+    for (const target of ['other:x', 'team/app/deep']) {
+      const removed = await runTrow(['rm', '--yes', `${registry.host}/${target}`])
+      assert.equal(removed.code, 0, removed.stderr)
+    }
+    await registry.kill()
+    await removeDatabase(registry.dataDirectory)
+    assert.equal((await rebuild(registry.dataDirectory)).code, 0)
+    await registry.restart()
+    for (const path of ['/v2/other/manifests/x', '/v2/team/app/deep/tags/list']) {
+      assert.equal((await registry.request('GET', path)).status, 404, path)
+    }
+  })
+
   test('does not become an empty registry, whose scrub would remove everything', async () => {
     await using registry = await startRegistry()
     await pushAll(registry)

@@ -125,7 +125,7 @@ export async function startRegistry(root: string, clock: FakeClock): Promise<Reg
     promises,
     collector,
     images: new Images(
-      { ...stores, manifests },
+      { ...stores, manifests, links },
       { rowsPerDeletion: 2, tagsPerPage: 2, tagPolicy: noTagPolicy },
     ),
     uses,
