@@ -3,6 +3,7 @@ import { limits } from '../config/limits.ts'
 import { matchesName, type NamePattern } from '../lib/name-pattern.ts'
 import type { Descriptor } from '../oci/descriptor.ts'
 import type { Digest } from '../oci/digest.ts'
+import { digestOfTag } from '../oci/digest-tag.ts'
 import type { RepositoryName } from '../oci/repository-name.ts'
 import type { Reference } from '../oci/reference.ts'
 import type { Tag } from '../oci/tag.ts'
@@ -65,18 +66,50 @@ export class RegistrySource implements ContentSource {
     tags: readonly NamePattern[],
     signal: AbortSignal,
   ): AsyncGenerator<SourceImage | SourceProblem, void, undefined> {
-    let batch: NamedImage[] = []
+    // Whether a tag of a digest is wanted is known when the images are.
+    const others: Tag[] = []
+    const found = new Set<Digest>()
+    const wanted = async function* (listed: AsyncIterable<Tag>): AsyncGenerator<Tag> {
+      for await (const tag of listed) {
+        if (tags.length === 0 || tags.some((pattern) => matchesName(pattern, tag))) yield tag
+        else if (digestOfTag(tag) !== undefined) others.push(tag)
+      }
+    }
     try {
-      for await (const tag of this.#client.listTags(repository, signal)) {
-        const isWanted = tags.length === 0 || tags.some((pattern) => matchesName(pattern, tag))
-        if (isWanted) batch.push({ repository, tag, reference: tag })
-        if (batch.length < limits.listConcurrency) continue
-        yield* await this.#findImages(batch, signal)
-        batch = []
+      for await (const image of this.#findTags(
+        repository,
+        wanted(this.#client.listTags(repository, signal)),
+        signal,
+      )) {
+        if ('digest' in image) found.add(image.digest)
+        yield image
       }
     } catch (error) {
       if (!(error instanceof UpstreamError)) throw error
       yield { name: repository, problem: error.message }
+    }
+    if (!this.#withReferrers) return
+    const signatures = others.filter((tag) => found.has(digestOfTag(tag) as Digest))
+    yield* this.#findTags(repository, signatures, signal)
+  }
+
+  async *#findTags(
+    repository: RepositoryName,
+    tags: AsyncIterable<Tag> | Iterable<Tag>,
+    signal: AbortSignal,
+  ): AsyncGenerator<SourceImage | SourceProblem, void, undefined> {
+    let batch: NamedImage[] = []
+    try {
+      for await (const tag of tags) {
+        batch.push({ repository, tag, reference: tag })
+        if (batch.length < limits.listConcurrency) continue
+        const full = batch
+        batch = []
+        yield* await this.#findImages(full, signal)
+      }
+    } catch (error) {
+      if (error instanceof UpstreamError) yield* await this.#findImages(batch, signal)
+      throw error
     }
     yield* await this.#findImages(batch, signal)
   }

@@ -50,6 +50,21 @@ async function digestAt(registry: Registry, repository: string, reference: strin
 }
 
 describe('trow mirror', () => {
+  test('takes the signatures that cosign keeps under tags along with what they are for', async () => {
+    const signed = imageFixture({ seed: 5 })
+    const signatureTag = (digest: string): string => `${digest.replace(':', '-')}.sig`
+    await from.push('signed', 'v1', signed)
+    await from.push('signed', signatureTag(signed.root.digest), imageFixture({ seed: 6 }))
+    await from.push('signed', signatureTag(other.root.digest), imageFixture({ seed: 7 }))
+    const { code, stdout, stderr } = await mirror('--repository', 'signed', '--tag', 'v*')
+    assert.equal(code, 0, stderr)
+    assert.match(stdout, /2 images: 2 copied/)
+    const found = await digestAt(to, 'signed', signatureTag(signed.root.digest))
+    assert.equal(found, imageFixture({ seed: 6 }).root.digest)
+    assert.equal(await digestAt(to, 'signed', signatureTag(other.root.digest)), 404)
+    for (const registry of [from, to]) await registry.request('DELETE', '/api/repositories/signed')
+  })
+
   test('copies what fits its patterns, with platforms and referrers, once', async () => {
     const dry = await mirror('--repository', 'team/*', '--tag', 'v*', '--dry-run')
     assert.equal(dry.code, 0, dry.stderr)
