@@ -116,7 +116,7 @@ test('check prints entries of registries, and names the files of secrets', async
   await writeFile(file, (await readFile(file, 'utf8')).replaceAll('DIR', directory))
   const text = await run(`check --config-file ${file}`)
   const section = text
-    .slice(text.indexOf('registry_proxies:'), text.indexOf('\nscrub:'))
+    .slice(text.indexOf('registry_proxies:'), text.indexOf('\nadmission:'))
     .replaceAll(directory, 'DIR')
   assert.deepEqual(section.trim().split('\n'), [
     'registry_proxies:',
