@@ -59,8 +59,7 @@ async function interrupt(
       await interruptions
       return { digest, kills, attempts }
     } catch (error) {
-      // One more than there are kills: clients time and reuse connections in their own ways.
-      if (attempts > killsAfter.length + 1) throw error
+      if (attempts > killsAfter.length) throw error
     }
   }
 }
