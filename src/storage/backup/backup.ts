@@ -4,13 +4,14 @@
  * not needed by a later one, so a new one is taken; the last one is the backup.
  */
 import { randomBytes } from 'node:crypto'
-import { readFile, rm, stat } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { StartError } from '../../lib/start-error.ts'
 import type { Digest } from '../../oci/digest.ts'
 import type { OperationMonitor } from '../../registry/operation.ts'
 import type { BlobRecord } from '../../registry/ports/records.ts'
 import { isMissing } from '../filesystem/file-error.ts'
+import { sizeOf } from '../filesystem/file-size.ts'
 import { refuseIncomplete } from '../filesystem/incomplete.ts'
 import type { DataLayout } from '../filesystem/layout.ts'
 import { backupForm, formatName, keyName, markName } from './names.ts'
@@ -155,15 +156,6 @@ export class Backup {
   async #tell(digest: Digest, message: string): Promise<void> {
     this.#counts.problems += 1
     await this.#monitor.tell({ digest, message })
-  }
-}
-
-async function sizeOf(path: string): Promise<number | undefined> {
-  try {
-    return (await stat(path)).size
-  } catch (error) {
-    if (isMissing(error)) return undefined
-    throw error
   }
 }
 

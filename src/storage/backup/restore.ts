@@ -2,13 +2,13 @@
  * Makes a data directory of a backup. Every blob's digest is verified while it is written. Until all of it
  * is there nobody can use the directory; a restore that was interrupted goes on where it stopped.
  */
-import { mkdir, rm, stat } from 'node:fs/promises'
+import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeFileDurably } from '../../lib/durable.ts'
 import { StartError } from '../../lib/start-error.ts'
 import type { Digest } from '../../oci/digest.ts'
 import type { OperationMonitor } from '../../registry/operation.ts'
-import { isMissing } from '../filesystem/file-error.ts'
+import { sizeOf } from '../filesystem/file-size.ts'
 import { markComplete } from '../filesystem/incomplete.ts'
 import type { DataLayout } from '../filesystem/layout.ts'
 import { backupForm, databaseName, formatName, keyName, markName, parseBlobName } from './names.ts'
@@ -137,13 +137,4 @@ async function gather(
   const parts: Uint8Array[] = []
   for await (const chunk of chunks) parts.push(chunk)
   return Buffer.concat(parts)
-}
-
-async function sizeOf(path: string): Promise<number | undefined> {
-  try {
-    return (await stat(path)).size
-  } catch (error) {
-    if (isMissing(error)) return undefined
-    throw error
-  }
 }

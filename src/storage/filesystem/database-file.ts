@@ -3,15 +3,15 @@
  * everything that is stored would be nobody's, and a scrub would remove it. It can be put aside, and be
  * made anew from what lies beside it.
  */
-import { mkdir, rename, stat } from 'node:fs/promises'
+import { mkdir, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { syncDirectory } from '../../lib/durable.ts'
 import { StartError } from '../../lib/start-error.ts'
 import { OciError } from '../../oci/errors.ts'
-import { isMissing } from './file-error.ts'
 import { isMarkedBy, markIncomplete, refuseIncomplete } from './incomplete.ts'
 import type { DataLayout } from './layout.ts'
 import { listStoredBlobs } from './list-blobs.ts'
+import { sizeOf } from './file-size.ts'
 
 export interface DatabaseOptions {
   /** Moves the database into the quarantine, so that a new one is made. */
@@ -125,14 +125,5 @@ async function hasContent(layout: DataLayout): Promise<boolean> {
   } catch (error) {
     // Nobody is a client yet: what the system said is for the operator.
     throw error instanceof OciError ? error.cause : error
-  }
-}
-
-async function sizeOf(path: string): Promise<number | undefined> {
-  try {
-    return (await stat(path)).size
-  } catch (error) {
-    if (isMissing(error)) return undefined
-    throw error
   }
 }
