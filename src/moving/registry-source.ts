@@ -3,7 +3,7 @@ import { limits } from '../config/limits.ts'
 import { matchesName, type NamePattern } from '../lib/name-pattern.ts'
 import type { Descriptor } from '../oci/descriptor.ts'
 import type { Digest } from '../oci/digest.ts'
-import { digestOfTag } from '../oci/digest-tag.ts'
+import { referrersTag, subjectOfTag } from '../oci/digest-tag.ts'
 import type { RepositoryName } from '../oci/repository-name.ts'
 import type { Reference } from '../oci/reference.ts'
 import type { Tag } from '../oci/tag.ts'
@@ -66,13 +66,13 @@ export class RegistrySource implements ContentSource {
     tags: readonly NamePattern[],
     signal: AbortSignal,
   ): AsyncGenerator<SourceImage | SourceProblem, void, undefined> {
-    // Whether a tag of a digest is wanted is known when the images are.
-    const others: Tag[] = []
+    // Whether what is attached by its tag is wanted is known when the images are.
+    const attached: { readonly tag: Tag; readonly subject: Digest }[] = []
     const found = new Set<Digest>()
     const wanted = async function* (listed: AsyncIterable<Tag>): AsyncGenerator<Tag> {
       for await (const tag of listed) {
         if (tags.length === 0 || tags.some((pattern) => matchesName(pattern, tag))) yield tag
-        else if (digestOfTag(tag) !== undefined) others.push(tag)
+        else attached.push(...attachedBy(tag))
       }
     }
     try {
@@ -89,8 +89,12 @@ export class RegistrySource implements ContentSource {
       yield { name: repository, problem: error.message }
     }
     if (!this.#withReferrers) return
-    const signatures = others.filter((tag) => found.has(digestOfTag(tag) as Digest))
-    yield* this.#findTags(repository, signatures, signal)
+    const wantedToo = attached.filter(({ subject }) => found.has(subject))
+    yield* this.#findTags(
+      repository,
+      wantedToo.map(({ tag }) => tag),
+      signal,
+    )
   }
 
   async *#findTags(
@@ -183,4 +187,10 @@ export class RegistrySource implements ContentSource {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#client[Symbol.asyncDispose]()
   }
+}
+
+/** Not by the tag that stands for the referrers API: what that lists comes with the image, and Trow has the API. */
+function attachedBy(tag: Tag): { readonly tag: Tag; readonly subject: Digest }[] {
+  const subject = subjectOfTag(tag)
+  return subject === undefined || tag === referrersTag(subject) ? [] : [{ tag, subject }]
 }

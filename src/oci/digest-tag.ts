@@ -1,12 +1,18 @@
 /**
- * Tags that belong to a digest: cosign's `sha256-<hex>.sig`, `.att` and `.sbom`, and the plain one that
- * stands for the referrers API where there is none (specification, "Referrers Tag Schema").
+ * Tags that belong to a digest: `sha256-<hex>`, which stands for the referrers API where there is none
+ * (specification, "Referrers Tag Schema"), and with a suffix what cosign keeps: `.sig`, `.att`, `.sbom`.
  */
-import { type Digest, isDigest } from './digest.ts'
+import { type Digest, digestAlgorithm, digestAlgorithms, digestHex, isDigest } from './digest.ts'
+import { parseTag, type Tag } from './tag.ts'
 
-/** @returns undefined for any other tag. */
-export function digestOfTag(tag: string): Digest | undefined {
-  const [, algorithm, hex] = /^(sha256|sha512)-([0-9a-f]+)(?:\.[a-z]+)?$/.exec(tag) ?? []
-  const digest = `${algorithm}:${hex}`
-  return isDigest(digest) ? digest : undefined
+/** The tag whose index lists what refers to a manifest. */
+export function referrersTag(digest: Digest): Tag {
+  return parseTag(`${digestAlgorithm(digest).slice(0, 32)}-${digestHex(digest).slice(0, 64)}`)
+}
+
+/** @returns undefined for a tag that belongs to no digest. */
+export function subjectOfTag(tag: Tag): Digest | undefined {
+  const [, algorithm = '', hex = ''] = /^(\w+)-([0-9a-f]+)(?:\..*)?$/.exec(tag) ?? []
+  const text = `${algorithm}:${hex}`
+  return digestAlgorithms.some((known) => known === algorithm) && isDigest(text) ? text : undefined
 }

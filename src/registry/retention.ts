@@ -8,9 +8,9 @@ import {
   type RetentionRule,
   type TagPolicy,
 } from '../config/tag-policy.ts'
-import { digestAlgorithms, isDigest, type Digest } from '../oci/digest.ts'
+import type { Digest } from '../oci/digest.ts'
+import { subjectOfTag } from '../oci/digest-tag.ts'
 import type { RepositoryName } from '../oci/repository-name.ts'
-import type { Tag } from '../oci/tag.ts'
 import type { TagUse } from './ports/collection-metadata.ts'
 
 export interface ExpiredTag extends TagUse {
@@ -35,7 +35,7 @@ export function expiredTags(
   })
 }
 
-/** Tags under which something is attached to a manifest, where some rule is for them. */
+/** Tags under which something is attached to a manifest, and which go with that, where some rule is for them. */
 export function attachedTags(
   policy: TagPolicy,
   repository: RepositoryName,
@@ -86,14 +86,4 @@ function reasonOf(
 function daysSince(then: number, now: number): string {
   const hours = Math.max(0, now - then) / 3_600_000
   return hours < 48 ? `${Math.floor(hours)} h` : `${Math.floor(hours / 24)} d`
-}
-
-/**
- * What a tag such as `sha256-<hex>.sig` belongs to, by which clients without the referrers API attach
- * things (specification, "Referrers Tag Schema"; cosign): it goes with that, and is not judged.
- */
-function subjectOfTag(tag: Tag): Digest | undefined {
-  const [, algorithm = '', hex = ''] = /^(\w+)-([0-9a-f]+)(?:\..*)?$/.exec(tag) ?? []
-  const text = `${algorithm}:${hex}`
-  return digestAlgorithms.some((known) => known === algorithm) && isDigest(text) ? text : undefined
 }

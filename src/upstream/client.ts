@@ -4,6 +4,7 @@
  */
 import { limits } from '../config/limits.ts'
 import type { Digest } from '../oci/digest.ts'
+import { referrersTag } from '../oci/digest-tag.ts'
 import type { RegistryHost } from '../oci/image-reference.ts'
 import type { Reference } from '../oci/reference.ts'
 import { isRepositoryName, type RepositoryName } from '../oci/repository-name.ts'
@@ -19,7 +20,7 @@ import {
   type UpstreamManifest,
   type UpstreamManifestHead,
 } from './manifest-answer.ts'
-import { parseReferrers, referrersTag, type UpstreamReferrer } from './referrers.ts'
+import { parseReferrers, type UpstreamReferrer } from './referrers.ts'
 import { type PageStart, RegistrySession, type RegistrySessionOptions } from './registry-session.ts'
 import type { Sender } from './transport.ts'
 

@@ -1,8 +1,6 @@
 /** The answer of the referrers API: an image index (specification, "Listing Referrers"). */
 import { type Descriptor, isRecord, parseDescriptor } from '../oci/descriptor.ts'
-import { type Digest, digestAlgorithm, digestHex } from '../oci/digest.ts'
 import { OciError } from '../oci/errors.ts'
-import { parseTag, type Tag } from '../oci/tag.ts'
 
 export interface UpstreamReferrer extends Descriptor {
   readonly artifactType?: string
@@ -36,9 +34,4 @@ function tryParseDescriptor(value: unknown): Descriptor | undefined {
 function textsOf(annotations: Record<string, unknown>): Record<string, string> {
   const texts = Object.entries(annotations).filter(([, value]) => typeof value === 'string')
   return Object.fromEntries(texts) as Record<string, string>
-}
-
-/** Where clients keep that index in a registry without the API ("Referrers Tag Schema"). */
-export function referrersTag(digest: Digest): Tag {
-  return parseTag(`${digestAlgorithm(digest).slice(0, 32)}-${digestHex(digest).slice(0, 64)}`)
 }
