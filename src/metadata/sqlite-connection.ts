@@ -12,11 +12,14 @@ import type { CompiledQuery, DatabaseConnection, Driver, QueryResult } from 'kys
 import { LruCache } from '../lib/lru-cache.ts'
 import { isBusy, isDamage, translated, unavailable } from './sqlite-error.ts'
 import type { SqliteSize } from './sqlite-size.ts'
+import type { LogPages } from './wal-checkpoint-worker.ts'
+import type { WalCheckpoints } from './wal-checkpoints.ts'
 
 export interface ConnectionSettings {
   /** Run on every open. */
   readonly pragmas: readonly string[]
-  readonly writable: boolean
+  /** Of one that writes: told of each commit. */
+  readonly checkpoints?: WalCheckpoints
   /** Shared by all connections to the file. */
   readonly size: SqliteSize
   /** How long a lock of another program is waited for. */
@@ -57,11 +60,18 @@ export class SqliteConnection implements Driver, DatabaseConnection {
 
   /** The lock to write is taken now: later it could be refused in the middle. */
   async beginTransaction(): Promise<void> {
-    await this.#run(this.#settings.writable ? 'begin immediate' : 'begin', [])
+    const { checkpoints } = this.#settings
+    if (checkpoints?.turn !== undefined) await checkpoints.turn
+    await this.#run(checkpoints === undefined ? 'begin' : 'begin immediate', [])
   }
 
   async commitTransaction(): Promise<void> {
     await this.#run('commit', [])
+    const { checkpoints } = this.#settings
+    if (checkpoints === undefined) return
+    // Two microseconds.
+    const { rows } = await this.#run<LogPages>('pragma wal_checkpoint(noop)', [])
+    for (const pages of rows) checkpoints.committed(pages)
   }
 
   /** SQLite may have done it already: a full disk ends the transaction. */
@@ -132,7 +142,7 @@ export class SqliteConnection implements Driver, DatabaseConnection {
       this.#isSuspect = true
       throw unavailable('the metadata database is damaged: its file was cut short')
     }
-    if (!inPlace && this.#settings.writable) {
+    if (!inPlace && this.#settings.checkpoints !== undefined) {
       throw unavailable(
         'the metadata database was replaced or removed while Trow runs: restart it, or put the file back',
       )

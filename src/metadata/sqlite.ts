@@ -20,6 +20,7 @@ import { SqliteConnection } from './sqlite-connection.ts'
 import { findDatabaseProblem } from './sqlite-check.ts'
 import { isBusy, unavailable } from './sqlite-error.ts'
 import { SqliteSize } from './sqlite-size.ts'
+import { WalCheckpoints } from './wal-checkpoints.ts'
 import { WalSync } from './wal-sync.ts'
 
 export interface Databases extends AsyncDisposable {
@@ -52,25 +53,29 @@ export async function openSqlite(
   }: Settings = {},
 ): Promise<Databases> {
   const size = new SqliteSize(path)
+  const checkpoints = new WalCheckpoints(path)
   const writes = connect(path, {
     size,
     busySecondsMax,
-    writable: true,
+    checkpoints,
     pragmas: [
       'PRAGMA journal_mode = WAL',
       // Whoever writes waits for the log to be synced, by WalSync.
       'PRAGMA synchronous = NORMAL',
+      `PRAGMA wal_autocheckpoint = ${limits.walPagesUntendedMax}`,
       'PRAGMA foreign_keys = ON',
     ],
   })
-  const log = new WalSync(path, () => checkpoint(writes.db))
+  const log = new WalSync(path, async () => {
+    await checkpoints.rest()
+    await moveLog(writes.db)
+  })
   try {
     await migrate(writes.db, path, beforeNew)
     await log.sync()
     const reads = connect(path, {
       size,
       busySecondsMax,
-      writable: false,
       pragmas: ['PRAGMA query_only = ON'],
     })
     return {
@@ -85,12 +90,14 @@ export async function openSqlite(
         return problem && describeDamage(path, problem)
       },
       [Symbol.asyncDispose]: async () => {
+        await checkpoints[Symbol.asyncDispose]()
         await reads[Symbol.asyncDispose]()
         await writes[Symbol.asyncDispose]()
         await log[Symbol.asyncDispose]()
       },
     }
   } catch (error) {
+    await checkpoints[Symbol.asyncDispose]()
     await writes[Symbol.asyncDispose]()
     await log[Symbol.asyncDispose]()
     // Damage in the middle of the file shows only when it is read.
@@ -107,7 +114,7 @@ function describeDamage(path: string, problem: string): string {
 }
 
 /** @throws OciError UNAVAILABLE when somebody who reads keeps it from taking all of the log. */
-async function checkpoint(db: Kysely<Schema>): Promise<void> {
+async function moveLog(db: Kysely<Schema>): Promise<void> {
   const { rows } = await sql<{ busy: number }>`pragma wal_checkpoint(truncate)`.execute(db)
   if (rows[0]?.busy === 0) return
   throw unavailable(

@@ -4,7 +4,6 @@
  * undone is noted still, and done at the next start. A link is always told as the database has it at
  * that moment, by one writer, so the last that is told of it is right.
  */
-import { isDigestReference } from '../oci/reference.ts'
 import type { Scan, Scanned } from './ports/collection-metadata.ts'
 import type { LinkChange } from './ports/link-metadata.ts'
 import type { Link, LinkEntry, LinkStore } from './ports/link-store.ts'
@@ -14,8 +13,6 @@ import type { Log } from './request-context.ts'
 interface Parts {
   readonly metadata: Pick<
     MetadataStore,
-    | 'findManifest'
-    | 'findBlob'
     | 'lastLinkChange'
     | 'listLinkChanges'
     | 'forgetLinkChanges'
@@ -103,22 +100,10 @@ export class LinkKeeper implements AsyncDisposable {
     while (this.#synced < upTo) {
       const page = { after: this.#synced, upTo, limit: this.#settings.perWriteMax }
       const changes = await metadata.listLinkChanges(page)
-      const entries = await Promise.all(latestOf(changes).map((change) => this.#entryOf(change)))
+      const entries = latestOf(changes)
       if (entries.length > 0) await links.append(entries)
       this.#synced = changes.at(-1)?.id ?? upTo
     }
-  }
-
-  async #entryOf({ repository, reference }: LinkChange): Promise<LinkEntry> {
-    const { metadata } = this.#parts
-    const found = await metadata.findManifest(repository, reference)
-    if (found !== undefined) {
-      return { repository, reference, digest: found.digest, mediaType: found.mediaType }
-    }
-    const blob = isDigestReference(reference) && (await metadata.findBlob(repository, reference))
-    return blob
-      ? { repository, reference, digest: blob.digest, mediaType: '' }
-      : { repository, reference }
   }
 
   #plan(seconds: number): void {
@@ -172,9 +157,9 @@ export class LinkKeeper implements AsyncDisposable {
 }
 
 /** Of several changes of one link the last one stands for all. */
-function latestOf(changes: readonly LinkChange[]): LinkChange[] {
+function latestOf(changes: readonly LinkChange[]): LinkEntry[] {
   const latest = new Map(
-    changes.map((change) => [`${change.repository} ${change.reference}`, change]),
+    changes.map(({ entry }) => [`${entry.repository} ${entry.reference}`, entry]),
   )
   return [...latest.values()]
 }

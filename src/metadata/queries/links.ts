@@ -1,5 +1,6 @@
 /** What is noted of changes to links, and dropping it. */
 import { sql, type Transaction } from 'kysely'
+import type { Digest } from '../../oci/digest.ts'
 import type { Reference } from '../../oci/reference.ts'
 import type { RepositoryName } from '../../oci/repository-name.ts'
 import type { LinkChange } from '../../registry/ports/link-metadata.ts'
@@ -19,28 +20,54 @@ export async function listLinkChanges(
   page: { readonly after: number; readonly upTo: number; readonly limit: number },
 ): Promise<LinkChange[]> {
   const rows = await db
-    .selectFrom('link_changes')
-    .leftJoin('repositories', 'repositories.id', 'link_changes.repository_id')
-    .select(['link_changes.id', 'link_changes.reference'])
-    .select((select) =>
-      select.fn.coalesce('repositories.name', 'link_changes.deleted_repository').as('name'),
+    .selectFrom('link_changes as change')
+    .leftJoin('repositories as then', 'then.id', 'change.repository_id')
+    // One of that name may be there again.
+    .leftJoin('repositories', (join) =>
+      join.on((on) =>
+        on('repositories.name', '=', (then) =>
+          then.fn.coalesce('then.name', 'change.deleted_repository'),
+        ),
+      ),
     )
+    .leftJoin('tags', (join) =>
+      join
+        .onRef('tags.repository_id', '=', 'repositories.id')
+        .onRef('tags.name', '=', 'change.reference'),
+    )
+    .leftJoin('manifests', (join) =>
+      join
+        .onRef('manifests.repository_id', '=', 'repositories.id')
+        .on((on) =>
+          on('manifests.digest', '=', (of) => of.fn.coalesce('tags.digest', 'change.reference')),
+        ),
+    )
+    .leftJoin('repository_blobs', (join) =>
+      join
+        .onRef('repository_blobs.repository_id', '=', 'repositories.id')
+        .onRef('repository_blobs.digest', '=', 'change.reference'),
+    )
+    .select(['change.id', 'change.reference', 'manifests.media_type as mediaType'])
+    .select((select) => [
+      select.fn.coalesce('then.name', 'change.deleted_repository').as('repository'),
+      select.fn.coalesce('manifests.digest', 'repository_blobs.digest').as('digest'),
+    ])
     .where((where) =>
       where.or([
-        where('repositories.name', 'is not', null),
-        where('link_changes.deleted_repository', 'is not', null),
+        where('then.name', 'is not', null),
+        where('change.deleted_repository', 'is not', null),
       ]),
     )
-    .where('link_changes.id', '>', page.after)
-    .where('link_changes.id', '<=', page.upTo)
-    .orderBy('link_changes.id')
+    .where('change.id', '>', page.after)
+    .where('change.id', '<=', page.upTo)
+    .orderBy('change.id')
     .limit(page.limit)
     .execute()
-  return rows.map(({ id, name, reference }) => ({
-    id,
-    repository: name as RepositoryName,
-    reference: reference as Reference,
-  }))
+  return rows.map(({ id, repository, reference, digest, mediaType }) => {
+    const link = { repository: repository as RepositoryName, reference: reference as Reference }
+    if (digest === null) return { id, entry: link }
+    return { id, entry: { ...link, digest: digest as Digest, mediaType: mediaType ?? '' } }
+  })
 }
 
 /** @returns whether there are more. */

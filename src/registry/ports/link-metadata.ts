@@ -1,12 +1,11 @@
 /** Which links may not be as the database has it: noted in the transaction that changes it. */
-import type { Reference } from '../../oci/reference.ts'
-import type { RepositoryName } from '../../oci/repository-name.ts'
+import type { LinkEntry } from './link-store.ts'
 
 export interface LinkChange {
   /** Later ones have greater numbers. */
   readonly id: number
-  readonly repository: RepositoryName
-  readonly reference: Reference
+  /** The link as the database has it now. */
+  readonly entry: LinkEntry
 }
 
 export interface LinkMetadata {
