@@ -18,11 +18,11 @@ export class WalCheckpoints implements AsyncDisposable {
   readonly #database: string
   #thread: Worker | undefined
   #running: Promise<void> | undefined
-  /** Pages in the log when one failed last. */
-  #failedAt: number | undefined
-  /** Pages in the log when those who write waited last. */
+  #turn: Promise<void> | undefined
+  /** Pages in the log when a checkpoint failed last. */
+  #failedAt = 0
+  /** Pages in the log when those who write had to wait last. */
   #heldAt = 0
-  #isHeld = false
   #idle: NodeJS.Timeout | undefined
 
   constructor(database: string) {
@@ -31,29 +31,41 @@ export class WalCheckpoints implements AsyncDisposable {
 
   /** What a transaction has to wait for before it begins; undefined when it need not. */
   get turn(): Promise<void> | undefined {
-    return this.#isHeld ? this.#running : undefined
+    return this.#turn
   }
 
   /** Called after each commit. */
   committed({ log, checkpointed }: LogPages): void {
+    // It began again.
+    if (log < this.#failedAt) this.#failedAt = 0
     if (log < this.#heldAt) this.#heldAt = 0
-    if (log < (this.#failedAt ?? 0)) this.#failedAt = undefined
-    if (this.#running !== undefined) return
-    if (log - (this.#failedAt ?? checkpointed) < limits.walPagesPerCheckpoint) return
-    this.#isHeld = log - this.#heldAt >= limits.walPagesMax
-    if (this.#isHeld) this.#heldAt = log
-    this.#running = this.#checkpoint(log)
+    if (log - this.#heldAt >= limits.walPagesMax) {
+      this.#heldAt = log
+      this.#turn = this.#checkpointAlone(log)
+      return
+    }
+    const isDue = log - Math.max(checkpointed, this.#failedAt) >= limits.walPagesPerCheckpoint
+    if (isDue) this.#running ??= this.#checkpoint(log)
   }
 
   /** Resolves when none is under way. Never rejects. */
   async rest(): Promise<void> {
+    await this.#turn
     await this.#running
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.rest()
     clearTimeout(this.#idle)
-    await this.#running
     await this.#thread?.terminate()
+  }
+
+  /** What is under way may have looked before the last commit. */
+  async #checkpointAlone(log: number): Promise<void> {
+    await this.#running
+    this.#running = this.#checkpoint(log)
+    await this.#running
+    this.#turn = undefined
   }
 
   /** Never rejects: what failed is in the log, and is tried again when that has grown. */
@@ -66,16 +78,14 @@ export class WalCheckpoints implements AsyncDisposable {
       thread.postMessage('checkpoint')
       const [result] = (await answer) as [CheckpointResult]
       thread.unref()
-      this.#failedAt = 'failure' in result ? log : undefined
+      this.#failedAt = 'failure' in result ? log : 0
     } catch {
       // It could not be started, or ended.
       this.#failedAt = log
       this.#thread = undefined
-    } finally {
-      this.#running = undefined
-      this.#isHeld = false
-      this.#endWhenIdle()
     }
+    this.#running = undefined
+    this.#endWhenIdle()
   }
 
   #startThread(): Worker {

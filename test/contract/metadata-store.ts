@@ -28,6 +28,7 @@ import {
   stable,
   unknown,
 } from './metadata-entries.ts'
+import { metadataLinks } from './metadata-links.ts'
 
 export interface MetadataStoreUnderTest extends AsyncDisposable {
   readonly metadata: MetadataStore
@@ -58,6 +59,7 @@ export function metadataStoreContract(
     metadataConcurrency(check)
     metadataCache(check)
     metadataCollection(check)
+    metadataLinks(check)
     check('can check itself', (metadata) => metadata.check())
   })
 }
