@@ -68,10 +68,10 @@ export const contentLimits = {
   // -- database
   /** How long a lock of another program is waited for; requests that only read go on meanwhile. */
   databaseBusySecondsMax: 5,
-  /** Pages of 4 KiB of the log that are moved into the database together, as SQLite does it. */
-  walPagesPerCheckpoint: 1_000,
-  /** Then those who write wait until all of it is moved: 16 MiB, in which a start finds its way in 20 ms. */
-  walPagesMax: 4_000,
+  /** Pages of 4 KiB of the log that are moved into the database together; more seldom than SQLite would. */
+  walPagesPerCheckpoint: 4_000,
+  /** Then those who write wait until all of it is moved: 32 MiB. */
+  walPagesMax: 8_000,
   /** Then it is moved within a commit: the thread that should do it could not. */
   walPagesUntendedMax: 16_000,
   /** What the thread that does it may take, and how long it waits for more of it. */
