@@ -68,7 +68,10 @@ export class Relay implements AsyncDisposable {
     ] as const) {
       from.on('data', (chunk) => this.#count(direction, chunk.length))
       from.pipe(direction === 'pull' ? this.#cutting(server, client) : to)
-      from.once('close', () => to.destroy())
+      // After a clean end the pipe ends the other side, once that has taken all that was sent.
+      from.once('close', () => {
+        if (direction === 'push' || !from.readableEnded) to.destroy()
+      })
     }
   }
 

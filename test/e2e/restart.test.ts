@@ -59,7 +59,9 @@ async function interrupt(
       await interruptions
       return { digest, kills, attempts }
     } catch (error) {
-      if (attempts > killsAfter.length) throw error
+      if (attempts > killsAfter.length) {
+        throw new Error(`the server said:\n${registry.output()}`, { cause: error })
+      }
     }
   }
 }
