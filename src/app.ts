@@ -23,7 +23,6 @@ import type { Listener } from './http/listener.ts'
 import { routeTable } from './http/route-table.ts'
 import type { WebhookListener } from './http/webhook-listener.ts'
 import { Blobs } from './registry/blobs.ts'
-import { KnownDamage } from './registry/known-damage.ts'
 import { Health } from './registry/health.ts'
 import { Listings } from './registry/listings.ts'
 import { Mounts } from './registry/mounts.ts'
@@ -108,15 +107,13 @@ async function serve(foundation: Foundation): Promise<Served> {
   const links = keepLinks(foundation)
   const { manifests, images } = makeContent(foundation, uses, links)
   const cache = startCache(foundation, manifests, uses)
-  const damage = new KnownDamage()
   const { collector, operations, promises } = startCollection(foundation, {
     uploads,
     uses,
     manifests,
-    damage,
   })
-  const checks = makeReadChecks(foundation, damage)
-  const metrics = makeMetrics(foundation, { ...cache, collector, damage })
+  const checks = makeReadChecks(foundation)
+  const metrics = makeMetrics(foundation, { ...cache, collector })
   const health = new Health(stores, { holdsSeconds: limits.readinessHoldsSeconds })
   const { pullThrough, proxiedListings } = makePullThrough(foundation, {
     ...cache,
@@ -125,7 +122,7 @@ async function serve(foundation: Foundation): Promise<Served> {
   })
   const tagDigests = makeTagDigests(foundation, { manifests, pullThrough })
   const verbs = {
-    blobs: new Blobs({ ...stores, promises, damage, checks }),
+    blobs: new Blobs({ ...stores, promises, checks }),
     uploads,
     mounts: new Mounts(stores, { candidatesMax: limits.mountCandidatesMax }),
     manifests,
@@ -139,7 +136,7 @@ async function serve(foundation: Foundation): Promise<Served> {
     health,
     operations,
     collector,
-    ...startScrub(foundation, operations, { links, damage }),
+    ...startScrub(foundation, operations, links),
     authenticator,
     metrics,
     ...admitting,

@@ -36,7 +36,7 @@ export function makePromises(config: Config, stores: Stores): BlobPromises {
 export function makeCollector(
   config: Config,
   stores: Stores,
-  parts: Pick<CollectorParts, 'uploads' | 'promises' | 'uses' | 'manifests' | 'damage' | 'log'>,
+  parts: Pick<CollectorParts, 'uploads' | 'promises' | 'uses' | 'manifests' | 'log'>,
   pauseShare: number,
 ): Collector {
   const removal = new ContentRemoval(stores, { atOnceMax: limits.collectedContentAtOnceMax })
@@ -55,7 +55,7 @@ export function makeCollector(
 /** Of a running server. */
 export function startCollection(
   { config, log, onReload, stores, resources }: Foundation,
-  running: Pick<CollectorParts, 'uses' | 'manifests' | 'damage'> & { readonly uploads: Uploads },
+  running: Pick<CollectorParts, 'uses' | 'manifests'> & { readonly uploads: Uploads },
 ): { collector: Collector; operations: Operations; promises: BlobPromises } {
   const operations = makeOperations(log)
   const promises = makePromises(config, stores)

@@ -1,7 +1,6 @@
 /** What is served, put together: manifests and images with the rules for their tags, and blobs. */
 import { limits } from '../config/limits.ts'
 import type { CacheUses } from '../registry/cache-uses.ts'
-import type { KnownDamage } from '../registry/known-damage.ts'
 import { Images } from '../registry/images.ts'
 import type { LinkKeeper } from '../registry/link-keeper.ts'
 import { Manifests } from '../registry/manifests.ts'
@@ -38,12 +37,15 @@ export function makeContent(
   return { manifests, images }
 }
 
-export function makeReadChecks(
-  { config, log, stores, onReload, resources }: Foundation,
-  damage: KnownDamage,
-): ReadChecks {
+export function makeReadChecks({
+  config,
+  log,
+  stores,
+  onReload,
+  resources,
+}: Foundation): ReadChecks {
   const checks = new ReadChecks(
-    { ...stores, damage, log },
+    { ...stores, log },
     {
       rememberedMax: limits.readChecksRememberedMax,
       rememberedSeconds: limits.readChecksRememberedSeconds,

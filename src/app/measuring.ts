@@ -2,7 +2,6 @@
 import { limits } from '../config/limits.ts'
 import { version } from '../config/version.ts'
 import type { Collector } from '../registry/collector.ts'
-import type { KnownDamage } from '../registry/known-damage.ts'
 import type { Eviction } from '../registry/eviction.ts'
 import type { StorageRoom } from '../registry/storage-room.ts'
 import { Metrics } from '../telemetry/metrics.ts'
@@ -12,14 +11,13 @@ interface Measured {
   readonly eviction: Eviction
   readonly collector: Collector
   readonly room: StorageRoom
-  readonly damage: KnownDamage
 }
 
 export function makeMetrics(
   { reloads, stores, upstreams, counts }: Foundation,
-  { eviction, collector, room, damage }: Measured,
+  { eviction, collector, room }: Measured,
 ): Metrics {
-  const { metadata } = stores
+  const { metadata, damage } = stores
   const metrics = new Metrics({ version, lastReload: () => reloads.lastReload })
   metrics.showContent({
     countContent: () => metadata.countContent(),

@@ -11,7 +11,6 @@ import { findDatabaseProblem } from '../metadata/sqlite-check.ts'
 import type { OperationEvent, OperationMonitor, OperationWork } from '../registry/operation.ts'
 import type { Log } from '../registry/request-context.ts'
 import type { OperationKind } from '../registry/operations.ts'
-import { KnownDamage } from '../registry/known-damage.ts'
 import { Rebuild, type RebuildReport } from '../registry/rebuild.ts'
 import type { ScrubOptions } from '../registry/scrub.ts'
 import { Uploads } from '../registry/uploads.ts'
@@ -36,7 +35,6 @@ export async function* collectOffline(
       promises,
       uses: nobodys,
       manifests: nobodys,
-      damage: new KnownDamage(),
       log,
     }
     const collector = makeCollector(config, stores, parts, 0)
@@ -61,7 +59,7 @@ export async function* scrubOffline(
   })
   const { directory, stores } = opened
   const links = keepLinks({ stores, log: quiet, resources })
-  const scrub = makeScrub(stores, { links, damage: new KnownDamage(), log: quiet })
+  const scrub = makeScrub(stores, { links, log: quiet })
   const work: OperationWork = async (monitor) => {
     const { putAside } = directory
     const rest = { ...options, skipsDatabase: true }

@@ -1,7 +1,6 @@
 /** Checking what is stored, put together: by hand, on a schedule, and of a registry that does not run. */
 import type { Config } from '../config/config.ts'
 import { limits } from '../config/limits.ts'
-import type { KnownDamage } from '../registry/known-damage.ts'
 import { OperationSchedule, type ScheduleTimes } from '../registry/operation-schedule.ts'
 import type { Operations } from '../registry/operations.ts'
 import type { LinkKeeper } from '../registry/link-keeper.ts'
@@ -13,7 +12,6 @@ import type { Stores } from './stores.ts'
 
 interface Parts {
   readonly links: LinkKeeper
-  readonly damage: KnownDamage
   readonly log: Log
 }
 
@@ -34,9 +32,9 @@ export function makeScrub(stores: Stores, parts: Parts): Scrub {
 export function startScrub(
   { config, log, onReload, stores, resources }: Foundation,
   operations: Operations,
-  parts: { readonly links: LinkKeeper; readonly damage: KnownDamage },
+  links: LinkKeeper,
 ): { scrub: Scrub; scrubRate: () => number } {
-  const scrub = makeScrub(stores, { ...parts, log })
+  const scrub = makeScrub(stores, { links, log })
   let { rateBytes } = config.scrub
   const schedule = new OperationSchedule(
     {

@@ -6,6 +6,7 @@ import { limits } from '../config/limits.ts'
 import { openSqlite } from '../metadata/sqlite.ts'
 import { SqlMetadataStore } from '../metadata/sql-metadata-store.ts'
 import { ContentLocks } from '../registry/content-locks.ts'
+import { KnownDamage } from '../registry/known-damage.ts'
 import type { BlobStore } from '../registry/ports/blob-store.ts'
 import type { LinkStore } from '../registry/ports/link-store.ts'
 import type { Clock } from '../registry/ports/clock.ts'
@@ -25,6 +26,8 @@ export interface Stores {
   readonly blobs: BlobStore
   readonly uploads: UploadStore
   readonly locks: ContentLocks
+  /** What of all this was found to be damaged. */
+  readonly damage: KnownDamage
   readonly clock: Clock
 }
 
@@ -58,6 +61,7 @@ export async function openStores(
       gatheredBytesMax: limits.uploadGatheredBytesMax,
     }),
     locks: new ContentLocks(),
+    damage: new KnownDamage(),
     clock,
   }
   return { stores, root: layout.root, directory }

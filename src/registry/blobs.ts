@@ -11,7 +11,7 @@ import type { KnownDamage } from './known-damage.ts'
 import type { BlobReader, BlobStore } from './ports/blob-store.ts'
 import type { MetadataStore } from './ports/metadata-store.ts'
 import type { BlobRecord } from './ports/records.ts'
-import { putAsideIfWrong } from './put-aside.ts'
+import { reportLost } from './lost-content.ts'
 import type { ReadChecks } from './read-checks.ts'
 import type { RequestContext } from './request-context.ts'
 
@@ -95,14 +95,7 @@ export class Blobs {
     if ((await this.#parts.metadata.findBlob(repository, digest)) === undefined) {
       return unknown(repository, digest)
     }
-    this.#parts.damage.note('serving')
-    if (size !== undefined) await putAsideIfWrong(this.#parts, digest)
-    const found = size === undefined ? 'nothing' : `${size} bytes`
-    context.log.error(
-      { repository, digest, expected: record.size, found: size ?? null },
-      `the bytes of a blob are damaged: expected ${record.size} bytes, found ${found}; ` +
-        'push the image again to repair it',
-    )
+    await reportLost(this.#parts, { repository, kind: 'blob', record, found: size }, context.log)
     return unknown(repository, digest)
   }
 }

@@ -5,8 +5,10 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Digest } from '../oci/digest.ts'
+import { OciError } from '../oci/errors.ts'
 import type { CacheUses } from './cache-uses.ts'
 import { CacheTally, type Reservation } from './cache-tally.ts'
+import type { KnownDamage } from './known-damage.ts'
 import type { Manifests } from './manifests.ts'
 import type { Evictable } from './ports/cache-metadata.ts'
 import type { Clock } from './ports/clock.ts'
@@ -20,6 +22,7 @@ interface Parts {
   readonly removal: Pick<ContentRemoval, 'removeContent' | 'waitingBytes'>
   readonly uses: Pick<CacheUses, 'flush'>
   readonly manifests: Pick<Manifests, 'forget'>
+  readonly damage: Pick<KnownDamage, 'database'>
   readonly clock: Clock
   readonly log: Log
 }
@@ -90,10 +93,17 @@ export class Eviction implements CacheRoom, AsyncDisposable {
   }
 
   reserve(blob: BlobRecord): Reservation | undefined {
-    if (this.#maxBytes !== undefined && blob.size > this.#maxBytes) return undefined
+    if (blob.size > this.#freeBytes) return undefined
     const reservation = this.#tally.reserve(blob)
     this.#check('write')
     return reservation
+  }
+
+  /** As far as it is known: all that may be cached can be evicted, unless nothing is. */
+  get #freeBytes(): number {
+    if (this.#maxBytes === undefined) return Number.POSITIVE_INFINITY
+    if (this.#parts.damage.database === undefined) return this.#maxBytes
+    return this.#maxBytes - this.#tally.bytes
   }
 
   use(digest: Digest): Disposable {
@@ -189,6 +199,7 @@ export class Eviction implements CacheRoom, AsyncDisposable {
     let after: Evictable | undefined
     let blobs = 0
     try {
+      this.#requireSoundDatabase()
       for (;;) {
         const left = bytes - (this.#totals.bytes - before.bytes)
         if (left <= 0 || this.#isStopping) break
@@ -207,6 +218,7 @@ export class Eviction implements CacheRoom, AsyncDisposable {
   }
 
   async #evictToLow(): Promise<void> {
+    this.#requireSoundDatabase()
     const before = this.#totals
     this.#countRemoved(await this.#parts.removal.removeContent([]))
     // Nothing goes for a count that may be too high.
@@ -224,6 +236,13 @@ export class Eviction implements CacheRoom, AsyncDisposable {
       await nextTurn()
     }
     this.#report(before, blobs)
+  }
+
+  /** @throws OciError UNAVAILABLE: somebody may need what a damaged database does not say so of. */
+  #requireSoundDatabase(): void {
+    const { database } = this.#parts.damage
+    if (database === undefined) return
+    throw new OciError('UNAVAILABLE', { message: `nothing is evicted: ${database}` })
   }
 
   /** Bytes above the low watermark; measured where that is not certain. */

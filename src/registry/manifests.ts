@@ -14,6 +14,8 @@ import type { CacheUses } from './cache-uses.ts'
 import type { ContentLocks } from './content-locks.ts'
 import type { LinkKeeper } from './link-keeper.ts'
 import { readWhole } from './read-whole.ts'
+import type { KnownDamage } from './known-damage.ts'
+import { reportLost } from './lost-content.ts'
 import { entryOf } from './manifest-entry.ts'
 import { ManifestCache, type StoredManifest } from './manifest-cache.ts'
 import type { BlobStore } from './ports/blob-store.ts'
@@ -25,6 +27,7 @@ interface Stores {
   readonly metadata: MetadataStore
   readonly blobs: BlobStore
   readonly locks: ContentLocks
+  readonly damage: KnownDamage
   readonly uses: Pick<CacheUses, 'touch' | 'untouch'>
   readonly links: Pick<LinkKeeper, 'sync'>
 }
@@ -57,6 +60,7 @@ export class Manifests {
   readonly #metadata: MetadataStore
   readonly #blobs: BlobStore
   readonly #locks: ContentLocks
+  readonly #damage: KnownDamage
   readonly #uses: Stores['uses']
   readonly #referencesMax: number
   readonly #links: Pick<LinkKeeper, 'sync'>
@@ -67,6 +71,7 @@ export class Manifests {
     this.#metadata = stores.metadata
     this.#blobs = stores.blobs
     this.#locks = stores.locks
+    this.#damage = stores.damage
     this.#uses = stores.uses
     this.#links = stores.links
     this.#referencesMax = settings.referencesMax
@@ -245,10 +250,9 @@ export class Manifests {
     const still = await this.#metadata.findManifest(repository, record.digest)
     // It was evicted meanwhile.
     if (still === undefined) return undefined
-    context.log.error(
-      { repository, digest: record.digest },
-      'the bytes of a manifest are lost or damaged; push the image again to repair it',
-    )
+    const found = bytes?.length ?? (await this.#blobs.statBlob(record.digest))?.size
+    const parts = { blobs: this.#blobs, locks: this.#locks, damage: this.#damage }
+    await reportLost(parts, { repository, kind: 'manifest', record, found }, context.log)
     return undefined
   }
 

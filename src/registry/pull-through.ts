@@ -15,11 +15,14 @@ import { isDigestReference, type Reference } from '../oci/reference.ts'
 import type { RepositoryName } from '../oci/repository-name.ts'
 import type { Tag } from '../oci/tag.ts'
 import type { Pulled } from './cache-status.ts'
+import type { ContentLocks } from './content-locks.ts'
 import { CheckDeadline } from './check-deadline.ts'
 import type { FillSource } from './fill-source.ts'
 import type { CacheUses } from './cache-uses.ts'
 import type { CacheRoom } from './eviction.ts'
 import type { Fills } from './fills.ts'
+import type { KnownDamage } from './known-damage.ts'
+import { reportLost } from './lost-content.ts'
 import type { StoredManifest } from './manifest-cache.ts'
 import type { Manifests } from './manifests.ts'
 import type { BlobReader, BlobStore } from './ports/blob-store.ts'
@@ -29,7 +32,7 @@ import type { BlobRecord } from './ports/records.ts'
 import type { Upstream, UpstreamRepository } from './ports/upstream.ts'
 import type { Prefetch } from './prefetch.ts'
 import type { ReadChecks } from './read-checks.ts'
-import type { RequestContext } from './request-context.ts'
+import type { Log, RequestContext } from './request-context.ts'
 import type { StaleCopies } from './stale-copies.ts'
 import { isUnknown, translateUpstreamError } from './upstream-failure.ts'
 
@@ -42,6 +45,8 @@ interface Parts {
   readonly manifests: Manifests
   readonly metadata: MetadataStore
   readonly blobs: BlobStore
+  readonly locks: Pick<ContentLocks, 'whileRemoving'>
+  readonly damage: KnownDamage
   readonly checks: Pick<ReadChecks, 'watch'>
   readonly fills: Fills
   readonly prefetch: Prefetch
@@ -153,11 +158,11 @@ export class PullThrough {
 
   /** The caller disposes of the reader. @throws as `getBlob`. */
   async openBlob(
-    { via }: Pick<RequestContext, 'via'>,
+    { via, log }: Pick<RequestContext, 'via' | 'log'>,
     target: UpstreamRepository,
     digest: Digest,
   ): Promise<Pulled & { readonly reader: BlobReader }> {
-    const reader = await this.#openStored(target, digest)
+    const reader = await this.#openStored(target, digest, log)
     if (reader !== undefined) return { reader: this.#keptWhileRead(reader, digest), status: 'HIT' }
     try {
       const filled = await this.#parts.fills.open(this.#sourceOf(target, digest, via))
@@ -226,13 +231,21 @@ export class PullThrough {
     return stored?.size === record.size ? record : undefined
   }
 
-  async #openStored(target: UpstreamRepository, digest: Digest): Promise<BlobReader | undefined> {
+  async #openStored(
+    target: UpstreamRepository,
+    digest: Digest,
+    log: Log,
+  ): Promise<BlobReader | undefined> {
     const repository = cachedName(target)
     const record = await this.#parts.metadata.findBlob(repository, digest)
     if (record === undefined) return undefined
     const reader = await this.#parts.blobs.openBlob(digest)
     if (reader?.size === record.size) return this.#parts.checks.watch(repository, record, reader)
     await reader?.[Symbol.asyncDispose]()
+    // It was evicted meanwhile.
+    if ((await this.#parts.metadata.findBlob(repository, digest)) === undefined) return undefined
+    const lost = { repository, kind: 'blob', record, found: reader?.size } as const
+    await reportLost(this.#parts, lost, log)
     return undefined
   }
 

@@ -8,7 +8,6 @@ import { LruCache } from '../lib/lru-cache.ts'
 import { SingleFlight } from '../lib/single-flight.ts'
 import { type Digest, digestAlgorithm, Digester } from '../oci/digest.ts'
 import { OciError } from '../oci/errors.ts'
-import { isProxiedName } from '../oci/proxied-name.ts'
 import type { RepositoryName } from '../oci/repository-name.ts'
 import type { ContentLocks } from './content-locks.ts'
 import type { KnownDamage } from './known-damage.ts'
@@ -21,6 +20,7 @@ import {
 import type { Clock } from './ports/clock.ts'
 import type { MetadataStore } from './ports/metadata-store.ts'
 import type { BlobRecord } from './ports/records.ts'
+import { healingOf } from './lost-content.ts'
 import { putAsideIfUnreadable, putAsideIfWrong } from './put-aside.ts'
 import type { Log } from './request-context.ts'
 
@@ -137,7 +137,7 @@ export class ReadChecks implements AsyncDisposable {
         ? putAsideIfUnreadable(this.#parts, digest, position)
         : putAsideIfWrong(this.#parts, digest)
     const isAside = await putAside.catch(() => false)
-    const advice = isAside ? adviceFor(repository) : 'look at the disk, and run trow scrub'
+    const advice = isAside ? healingOf(repository) : 'look at the disk, and run trow scrub'
     log.error(
       { err: error, repository, digest, position, quarantined: isAside },
       `the bytes of a blob cannot be read: ${error.message}; ${advice}`,
@@ -165,7 +165,7 @@ export class ReadChecks implements AsyncDisposable {
     }
     damage.note('serving')
     const isAside = await putAsideIfWrong(this.#parts, digest)
-    const advice = adviceFor(repository)
+    const advice = healingOf(repository)
     log.error(
       { repository, digest, actual, quarantined: isAside },
       `the bytes of a blob are damaged: they have another digest; ${advice}`,
@@ -186,12 +186,6 @@ export class ReadChecks implements AsyncDisposable {
     }
     return digester.digest()
   }
-}
-
-function adviceFor(repository: RepositoryName): string {
-  return isProxiedName(repository)
-    ? 'it is fetched again when it is pulled'
-    : 'push the image again to repair it'
 }
 
 function unchecked(why: string): OciError {

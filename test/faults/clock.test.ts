@@ -14,6 +14,7 @@ import { UpstreamError } from '../../src/oci/upstream-error.ts'
 import { CacheUses } from '../../src/registry/cache-uses.ts'
 import type { CacheRoom } from '../../src/registry/eviction.ts'
 import { Fills } from '../../src/registry/fills.ts'
+import { KnownDamage } from '../../src/registry/known-damage.ts'
 import { Health } from '../../src/registry/health.ts'
 import type { Upstream } from '../../src/registry/ports/upstream.ts'
 import { Prefetch } from '../../src/registry/prefetch.ts'
@@ -69,7 +70,9 @@ async function start(): Promise<Scene> {
   const clock = new FakeClock()
   const registry = await startRegistry(directory.path, clock)
   const { metadata, manifests, checks, blobStore: blobs, uploadStore: uploads } = registry
-  const stores = { metadata, uploads, blobs, checks, clock, locks: registry.locks, log: silentLog }
+  const { locks } = registry
+  const damage = new KnownDamage()
+  const stores = { metadata, uploads, blobs, checks, clock, locks, damage, log: silentLog }
   const room: CacheRoom = {
     reserve: () => ({ keep: () => undefined, [Symbol.dispose]: () => undefined }),
     use: () => ({ [Symbol.dispose]: () => undefined }),

@@ -2,7 +2,7 @@
 // that is as if it had been lost.
 
 import assert from 'node:assert/strict'
-import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { describe, test } from 'node:test'
 import type { Digest } from '../../src/oci/digest.ts'
 import { DataLayout } from '../../src/storage/filesystem/layout.ts'
@@ -120,4 +120,43 @@ test('a rotten blob of another registry is fetched again', async () => {
   const isCached = async (): Promise<boolean> =>
     (await scene.blob(digest)).header('x-cache') === 'HIT'
   await until('it is cached again', isCached)
+})
+
+async function damagedCount(registry: Registry): Promise<number> {
+  const metrics = (await registry.request('GET', '/metrics')).body.toString()
+  return Number(/trow_content_damaged_total\{found="serving"\} (\d+)/.exec(metrics)?.[1])
+}
+
+test('a rotten manifest is told, counted, put aside, and healed by a push', async () => {
+  const image = imageFixture({ seed: 71 })
+  const { digest } = image.root
+  await using registry = await startRegistry()
+  await registry.push('app', 'v1', image)
+  await registry.restart()
+  await flipBit(registry.dataDirectory, digest)
+  assert.equal((await registry.request('GET', '/v2/app/manifests/v1')).status, 404)
+  const line = await registry.logged(({ msg }) => msg.includes('are damaged'))
+  assert.match(line.msg, /a manifest are damaged: .* found others; push the image again/)
+  assert.equal(await damagedCount(registry), 1)
+  assert.deepEqual(await quarantined(registry), [digest.replace(':', '-')])
+  await registry.push('app', 'v1', image)
+  const healed = await registry.request('GET', '/v2/app/manifests/v1')
+  assert.equal(healed.headers['docker-content-digest'], digest)
+})
+
+test('a blob of another registry whose file is gone is told, counted and fetched again', async () => {
+  await using scene = await startScene()
+  const { digest, bytes } = scene.addBlob('gone', 20_000)
+  assert.ok((await scene.blob(digest)).body.equals(bytes))
+  await scene.kept(digest)
+  await rm(new DataLayout(scene.registry.dataDirectory).blob(digest as Digest))
+  const again = await scene.blob(digest)
+  assert.equal(again.header('x-cache'), 'MISS')
+  assert.ok(again.body.equals(bytes))
+  const line = await scene.registry.logged(({ msg }) => msg.includes('are damaged'))
+  assert.match(
+    line.msg,
+    /a blob are damaged: expected 20000 bytes, found nothing; it is fetched again/,
+  )
+  assert.equal(await damagedCount(scene.registry), 1)
 })

@@ -79,7 +79,8 @@ async function start(root: string) {
   const clock = new FakeClock()
   const registry = await startRegistry(root, clock)
   const { metadata, blobStore: blobs, uploadStore: uploads, locks, manifests } = registry
-  const parts = { metadata, blobs, uploads, locks, clock, log: silentLog }
+  const damage = new KnownDamage()
+  const parts = { metadata, blobs, uploads, locks, damage, clock, log: silentLog }
   const uses = new CacheUses(parts, { flushSeconds: 3_600, gatheredMax: 100, perWriteMax: 3 })
   const removal = new ContentRemoval(parts, { atOnceMax: 3 })
   const eviction = new Eviction(
@@ -102,7 +103,6 @@ async function start(root: string) {
       ...parts,
       uses,
       manifests,
-      damage: new KnownDamage(),
       uploads: registry.uploads,
       promises: { expiredBefore: 0 },
       removal: new ContentRemoval(parts, { atOnceMax: 2 }),

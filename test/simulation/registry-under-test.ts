@@ -88,12 +88,12 @@ export async function startRegistry(root: string, clock: FakeClock): Promise<Reg
     { metadata, links: linkStore, log: silentLog },
     { perWriteMax: 3, rowsPerPage: 2, tidySeconds: 3_600, slackBytes: 2_000 },
   )
+  const damage = new KnownDamage()
   const manifests = new Manifests(
-    { ...stores, uses, links },
+    { ...stores, damage, uses, links },
     { referencesMax: 100, cacheEntriesMax: 20, cacheBytesMax: 20_000, tagPolicy: noTagPolicy },
   )
   const removal = new ContentRemoval(stores, { atOnceMax: 2 })
-  const damage = new KnownDamage()
   const collector = new Collector(
     {
       ...stores,

@@ -233,7 +233,7 @@ describe('what a manifest needs stays', () => {
       tagPolicy: noTagPolicy,
     }
     const manifests = new Manifests(
-      { metadata: late, blobs, locks, uses: noUses, links: noLinks },
+      { metadata: late, blobs, locks, damage: new KnownDamage(), uses: noUses, links: noLinks },
       settings,
     )
     const bytes = imageOf(layerDigest)

@@ -9,6 +9,7 @@ import { parseReference } from '../../../src/oci/reference.ts'
 import { parseRepositoryName, type RepositoryName } from '../../../src/oci/repository-name.ts'
 import { ContentLocks } from '../../../src/registry/content-locks.ts'
 import { Fills } from '../../../src/registry/fills.ts'
+import { KnownDamage } from '../../../src/registry/known-damage.ts'
 import { Manifests } from '../../../src/registry/manifests.ts'
 import type { BlobStore } from '../../../src/registry/ports/blob-store.ts'
 import type { MetadataStore } from '../../../src/registry/ports/metadata-store.ts'
@@ -34,7 +35,9 @@ type Stores = Pick<RegistryUnderTest, 'metadata' | 'blobStore' | 'uploadStore' |
 
 /** The registry's verbs over stores of which a test replaced something. */
 function verbsOf({ metadata, blobStore: blobs, uploadStore, locks }: Stores) {
-  const stores = { metadata, blobs, uploads: uploadStore, locks, clock: { now: () => 1 } }
+  const clock = { now: () => 1 }
+  const damage = new KnownDamage()
+  const stores = { metadata, blobs, uploads: uploadStore, locks, damage, clock }
   const settings = {
     referencesMax: 10,
     cacheEntriesMax: 10,

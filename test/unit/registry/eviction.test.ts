@@ -6,6 +6,7 @@ import { describe, test } from 'node:test'
 import { type Digest, digestOf } from '../../../src/oci/digest.ts'
 import type { RepositoryName } from '../../../src/oci/repository-name.ts'
 import { Eviction } from '../../../src/registry/eviction.ts'
+import { KnownDamage } from '../../../src/registry/known-damage.ts'
 import type {
   Evictable,
   EvictablePage,
@@ -96,12 +97,14 @@ function start(perStepMax = 100) {
     void lines.push({ level, message, fields })
   const log = { ...silentLog, info: write('info'), warn: write('warn'), error: write('error') }
   const forgotten: RepositoryName[] = []
+  const damage = new KnownDamage()
   const eviction = new Eviction(
     {
       metadata: cache,
       removal: cache,
       uses: { flush: async () => undefined },
       manifests: { forget: (repository) => void forgotten.push(repository) },
+      damage,
       clock,
       log,
     },
@@ -121,7 +124,7 @@ function start(perStepMax = 100) {
     reservation.keep()
     reservation[Symbol.dispose]()
   }
-  return { cache, clock, lines, forgotten, eviction, fetch }
+  return { cache, clock, lines, forgotten, damage, eviction, fetch }
 }
 
 /** Entries of ten bytes, named by their letters. */
@@ -310,6 +313,29 @@ test('a blob larger than the whole cache may be is not to be stored', () => {
   eviction.setMaxBytes(100)
   assert.equal(eviction.reserve({ digest: digest('x'), size: 101 }), undefined)
   assert.ok(eviction.reserve({ digest: digest('x'), size: 100 }))
+})
+
+test('by a damaged database nothing is evicted, and nothing stored beyond the bound', async () => {
+  const { cache, clock, damage, eviction, fetch, lines } = start()
+  eviction.setMaxBytes(100)
+  for (const name of 'abcdefgh') fetch(name, 10)
+  await eviction.settled()
+  damage.database = 'a page is torn'
+  for (const name of 'ij') fetch(name, 10)
+  await eviction.settled()
+  assert.equal(await eviction.makeRoom(50), 0)
+  assert.equal(cache.names, 'abcdefghij')
+  assert.equal(eviction.reserve({ digest: digest('k'), size: 1 }), undefined)
+  assert.match(
+    String(lines.map(({ fields }) => (fields as { err?: Error }).err)),
+    /nothing is evicted: a page is torn/,
+  )
+
+  damage.database = undefined
+  clock.advance(10_000)
+  eviction.add(0)
+  await eviction.settled()
+  assert.equal(cache.names, 'fghij')
 })
 
 test('writes while content is being evicted cause one more pass, not many', async () => {

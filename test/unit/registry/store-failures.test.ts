@@ -9,6 +9,7 @@ import { digestOf } from '../../../src/oci/digest.ts'
 import { OciError } from '../../../src/oci/errors.ts'
 import { parseReference } from '../../../src/oci/reference.ts'
 import { parseRepositoryName } from '../../../src/oci/repository-name.ts'
+import { KnownDamage } from '../../../src/registry/known-damage.ts'
 import { Manifests } from '../../../src/registry/manifests.ts'
 import { Uploads } from '../../../src/registry/uploads.ts'
 import { inPieces } from '../../support/bytes.ts'
@@ -103,7 +104,7 @@ test('a write whose connection broke after the commit is seen by the next read',
   }
   const { blobStore, locks } = registry
   const manifests = new Manifests(
-    { metadata, blobs: blobStore, locks, uses: noUses, links: noLinks },
+    { metadata, blobs: blobStore, locks, damage: new KnownDamage(), uses: noUses, links: noLinks },
     settings,
   )
   const latest = parseReference('latest')
