@@ -77,6 +77,38 @@ const freeButFull: Values = {
   networkPolicy: { egress: { ports: null } },
 }
 
+/** A value at its path, which may be given to Helm. */
+const placed = (path: string, value: unknown): Values =>
+  path.split('.').reduceRight<unknown>((inner, name) => ({ [name]: inner }), value) as Values
+
+/** Sections whose keys the schema knows, each after the one that it is in. */
+function sectionPaths({ properties = {} }: Schema, parent = ''): string[] {
+  return Object.entries(properties).flatMap(([name, property]) => {
+    const path = `${parent}${name}`
+    if (!property.properties || isFreeInDefaults(path)) return []
+    return [path, ...sectionPaths(property, `${path}.`)]
+  })
+}
+
+/** Values that say something by default, but lists and objects that hold what people like. */
+function filledPaths(): string[] {
+  // Not needed where nodes have another way to the registry.
+  const optional = ['nodeConfiguration.nodePort']
+  return schemaPaths(schema).filter((path) => {
+    const value = valueAt(path)
+    const isFilled = typeof value !== 'object' && value !== '' && value !== false
+    return isFilled && !optional.includes(path)
+  })
+}
+
+/** How the message of the schema names a value that is null, which Helm takes away. */
+function missingProperty(path: string): RegExp {
+  const names = path.split('.')
+  const name = names.pop()
+  const parent = names.map((part) => `/${part}`).join('')
+  return new RegExp(`^ *- at '${parent}': missing propert(?:y|ies) .*'${name}'`, 'm')
+}
+
 describe('values', () => {
   test('are all in values.yaml, so that `helm show values` tells of them', () => {
     const missing = schemaPaths(schema).filter((path) => valueAt(path) === undefined)
@@ -102,6 +134,16 @@ describe('values', () => {
       const emptied = await renderChart(merged(freeButFull, values))
       assert.equal(emptied.stderr, '', name)
     }
+  })
+
+  test('that say something by default are refused by name when they are null', async (t) => {
+    if (requireTool(t, 'helm-4') === undefined) return
+    const filled = filledPaths()
+    assert.ok(filled.length > 20)
+    const blank = filled.map((path) => placed(path, null)).reduce(merged)
+    const { code, stderr } = await renderChart(blank)
+    assert.equal(code, 1)
+    for (const path of filled) assert.match(stderr, missingProperty(path))
   })
 
   test('no object of the schema takes keys that it does not know', () => {
@@ -193,6 +235,14 @@ const refused: readonly [values: Values, message: RegExp][] = [
 
 for (const helm of helms) {
   describe(`${helm} refuses`, () => {
+    for (const path of sectionPaths(schema)) {
+      test(`${path}: null`, async (t) => {
+        if (requireTool(t, helm) === undefined) return
+        const { code, stderr } = await renderChart(placed(path, null), { helm })
+        assert.equal(code, 1)
+        assert.match(stderr, missingProperty(path))
+      })
+    }
     for (const [values, message] of refused) {
       test(JSON.stringify(values), async (t) => {
         if (requireTool(t, helm) === undefined) return
