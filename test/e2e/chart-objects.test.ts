@@ -471,6 +471,27 @@ test('kube-score has nothing to say', async (t) => {
   }
 })
 
+interface LinterReport {
+  readonly Check: string
+  readonly Object: { readonly K8sObject: { readonly GroupVersionKind: { readonly Kind: string } } }
+}
+
+test('kube-linter says only that the files of a node belong to root', async (t) => {
+  if (requireTool(t, 'helm-4') === undefined) return
+  const kubeLinter = requireTool(t, 'kube-linter')
+  if (kubeLinter === undefined) return
+  for (const { name, text, objects } of rendered) {
+    const flags = ['lint', '--format=json', '-']
+    const { stdout } = await runTool(kubeLinter, flags, { input: text })
+    const { Reports } = JSON.parse(stdout) as { Reports: LinterReport[] | null }
+    const complaints = (Reports ?? []).map(
+      (report) => `${report.Check} ${report.Object.K8sObject.GroupVersionKind.Kind}`,
+    )
+    const hasNodes = ofKind(objects, 'DaemonSet').length > 0
+    assert.deepEqual(complaints, hasNodes ? ['run-as-non-root DaemonSet'] : [], name)
+  }
+})
+
 async function dashboardExpressions(): Promise<string[]> {
   const text = await readFile(join(chartDirectory, 'files/dashboard.json'), 'utf8')
   const { panels } = JSON.parse(text) as { panels: { targets: { expr: string }[] }[] }

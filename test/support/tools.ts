@@ -56,6 +56,7 @@ export const tools = {
     module: 'kubernetes',
     pinned: true,
   },
+  'kube-linter': { pathOnly: 'github.com/stackrox/kube-linter' },
   'kube-score': {
     testTools: 'github.com/zegl/kube-score/cmd/kube-score',
     module: 'kube-score',
