@@ -193,8 +193,8 @@ function runConfig(version: string, created: string): object {
   return {
     User: `${user}:${user}`,
     ExposedPorts: { '8000/tcp': {} },
-    // As bin/node sets it; the data belongs on a volume.
-    Env: ['PATH=/usr/bin', 'UV_THREADPOOL_SIZE=16', 'TROW_DATA_DIR=/data'],
+    // As bin/node sets it; the data belongs on a volume, where archives of `trow import` are unpacked, too.
+    Env: ['PATH=/usr/bin', 'UV_THREADPOOL_SIZE=16', 'TROW_DATA_DIR=/data', 'TMPDIR=/data'],
     Entrypoint: ['/usr/bin/node', ...runtimeFlags, '/opt/trow/dist/main.js'],
     Volumes: { '/data': {} },
     WorkingDir: '/data',

@@ -94,7 +94,10 @@ async function isGzip(path: string): Promise<boolean> {
 
 /** Its files must be found by where they are, so it is unpacked beside other temporary files. */
 async function unpacked(path: string, signal: AbortSignal): Promise<FileTree> {
-  const directory = await mkdtemp(join(tmpdir(), 'trow-import-'))
+  const directory = await mkdtemp(join(tmpdir(), 'trow-import-')).catch((error: Error) => {
+    const advice = 'set TMPDIR to a directory that may be written, such as the data directory'
+    throw new MoveError(`${path} cannot be unpacked: ${error.message}: ${advice}`)
+  })
   const remove = async (): Promise<void> => await rm(directory, { recursive: true, force: true })
   const target = join(directory, 'archive.tar')
   try {

@@ -4,14 +4,17 @@
 
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { chown, mkdir, readFile } from 'node:fs/promises'
+import { chown, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { after, before, describe, test, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { gzipSync } from 'node:zlib'
 import { send } from '../support/http-client.ts'
 import { runClient, storageFlags } from '../support/clients.ts'
+import { imageFixture, tarArchive } from '../support/image-fixture.ts'
+import { layoutEntries } from '../support/layout-entries.ts'
 import { realImageLayout } from '../support/real-image.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
 import { getTool, requireTool } from '../support/tools.ts'
@@ -147,6 +150,8 @@ describe('the container image', () => {
     const port = await freePort()
     const limits = [
       '--read-only',
+      // As in Kubernetes, where /tmp is no exception.
+      '--read-only-tmpfs=false',
       '--memory=256m',
       '--ulimit=nofile=4096:4096',
       '--ulimit=nproc=4096:4096',
@@ -179,6 +184,11 @@ describe('the container image', () => {
         `${inside.registry}/debian`,
       )
       assert.match(listed, /it/)
+      const archive = tarArchive(layoutEntries(imageFixture()))
+      await writeFile(join(data, 'image.tar.gz'), gzipSync(archive))
+      const importing = ['import', '/data/image.tar.gz', `--registry=${inside.registry}`]
+      const imported = await podman('exec', 'trow', '/usr/bin/trow', ...importing)
+      assert.match(imported, /team\/app:v1/)
       const { Uid } = JSON.parse(await podman('exec', 'trow', '/usr/bin/node', '-p', identity))
       assert.equal(Uid, user)
       await assert.rejects(

@@ -260,6 +260,28 @@ describe('trow import of an archive', () => {
     await assertHas(registry, 'mine', app)
   })
 
+  test('in gzip is unpacked into TMPDIR, which may be the new data directory', async () => {
+    await using temporary = await temporaryDirectory()
+    const archive = join(temporary.path, 'image.tar.gz')
+    await writeFile(archive, gzipSync(tarArchive(layoutEntries(app))))
+    const target = join(temporary.path, 'data')
+    const args = ['import', archive, '--data-dir', target, '--repository', 'mine']
+    const refused = await runTrow(args, { environment: { TMPDIR: target } })
+    assert.equal(refused.code, 1, refused.stderr)
+    assert.match(
+      refused.stderr,
+      /cannot be unpacked: ENOENT.*: set TMPDIR to a directory that may be/,
+    )
+    await mkdir(target)
+    const taken = await runTrow(args, { environment: { TMPDIR: target } })
+    assert.equal(taken.code, 0, taken.stderr)
+    const left = await readdir(target)
+    assert.deepEqual(
+      left.filter((name) => name.startsWith('trow-import-')),
+      [],
+    )
+  })
+
   const [first, second] = app.manifests.concat(app.blobs)
   assert.ok(first && second)
   const large = Buffer.alloc(5 * 1024 * 1024, ' ')
