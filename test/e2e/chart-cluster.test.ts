@@ -1,4 +1,4 @@
-// The chart in a real cluster: API server and controllers are real, nodes are played, and the
+// The chart in a real cluster: API server and controllers are real, nodes are kwok's, and the
 // namespace takes only pods without privileges. Installed, upgraded and removed by both Helms.
 
 import assert from 'node:assert/strict'
@@ -19,12 +19,7 @@ import { findFreePort } from '../support/free-port.ts'
 import type { Reply } from '../support/http-client.ts'
 import { decodeSecret, type Kind, type OfKind } from '../support/kubernetes-objects.ts'
 import { addDefinitions, runKubectl } from '../support/kubectl.ts'
-import {
-  claimNodeAddress,
-  type Kubernetes,
-  oldEtcd,
-  startKubernetes,
-} from '../support/kubernetes.ts'
+import { claimNodeAddress, type Kubernetes, startKubernetes } from '../support/kubernetes.ts'
 import { startNodes } from '../support/nodes.ts'
 import { type RunningCommand, startTrow } from '../support/run-command.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
@@ -37,6 +32,7 @@ const needed: readonly ToolName[] = [
   'kube-apiserver',
   'kube-controller-manager',
   'kubectl',
+  'kwok',
 ]
 
 /** Of its own, as tests run side by side. */
@@ -122,7 +118,7 @@ const withMutation: Values = {
 }
 
 async function helmRun(helm: Helm, cluster: Kubernetes, args: readonly string[], values?: Values) {
-  const environment = { KUBECONFIG: cluster.kubeconfig, HOME: directory, ...oldEtcd }
+  const environment = { KUBECONFIG: cluster.kubeconfig, HOME: directory }
   const waiting = ['--namespace=trow', '--wait', '--timeout=90s']
   const result = await runHelm(helm, [...args, ...waiting], {
     environment,

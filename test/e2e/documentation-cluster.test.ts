@@ -1,5 +1,5 @@
 // The documentation's commands for a cluster do what it says: every block that is marked `<!-- run: cluster -->` runs in
-// a shell, page by page in order, with the real kubectl and Helm, API server and controllers. Nodes and volumes are
+// a shell, page by page in order, with the real kubectl and Helm, API server and controllers. Nodes are kwok's; volumes are
 // played, and so are the programs of the pods: `kubectl exec` and the like end at a registry of this machine.
 
 import assert from 'node:assert/strict'
@@ -16,7 +16,7 @@ import {
   startOwnRegistry,
 } from '../support/documentation-shell.ts'
 import { type Block, listBlocks, readPages } from '../support/documentation.ts'
-import { type Kubernetes, oldEtcd, startKubernetes } from '../support/kubernetes.ts'
+import { type Kubernetes, startKubernetes } from '../support/kubernetes.ts'
 import { startNodes } from '../support/nodes.ts'
 import { type Registry, startRegistry } from '../support/start-registry.ts'
 import { type TemporaryDirectory, temporaryDirectory } from '../support/temporary-directory.ts'
@@ -29,6 +29,7 @@ const needed: readonly ToolName[] = [
   'kube-apiserver',
   'kube-controller-manager',
   'kubectl',
+  'kwok',
   'podman',
 ]
 
@@ -139,7 +140,6 @@ describe('the commands of the documentation for a cluster', () => {
         }
         volume = await makeVolume(directory.path)
         const environment = {
-          ...oldEtcd,
           KUBECONFIG: cluster.kubeconfig,
           KUBECTL: getTool('kubectl'),
           POD_LOG: log,

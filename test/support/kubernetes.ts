@@ -14,9 +14,6 @@ import { until } from './until.ts'
 
 const execute = promisify(execFile)
 
-/** Debian's etcd is older than the lists by watching that clients of Kubernetes otherwise try in vain. */
-export const oldEtcd = { KUBE_FEATURE_WatchListClient: 'false' }
-
 /** An EndpointSlice may not name a loopback address, so one that is none is put on that device. */
 export const nodeAddress = '10.77.0.1'
 
@@ -223,14 +220,15 @@ function startProcess(
 ): ChildProcess {
   const child = spawn(getTool(tool), args, {
     cwd: directory,
-    env: { PATH: process.env['PATH'], ...oldEtcd },
+    env: { PATH: process.env['PATH'] },
     stdio: ['ignore', 'ignore', 'pipe'],
   })
   child.stderr?.on('data', (text: Buffer) => void appendFile(join(directory, 'log'), text))
   return child
 }
 
-async function end(child: ChildProcess): Promise<void> {
+/** Kills it, unless it has ended, and waits for its end. */
+export async function end(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return
   const ended = new Promise((resolve) => child.once('exit', resolve))
   child.kill('SIGKILL')

@@ -1,27 +1,17 @@
-// Nodes without a machine: what the scheduler and the kubelets would do with pods is done here. A pod goes
-// to the node that it asks for, or to any; it is ready as soon as it is there, and gone as soon as it is
-// deleted. One that is not to be started again succeeds, unless it waits for its input. No container runs.
+// Nodes without a machine: kwok says that they are well, and does with pods what their kubelets would do. A pod is
+// ready as soon as it is on its node, and gone as soon as it is deleted. One that is not to be started again
+// succeeds, unless it waits for its input. No container runs. What the scheduler would do is done here: a pod goes
+// to the node that it asks for, or to any.
 
+import { spawn } from 'node:child_process'
+import { tmpdir } from 'node:os'
 import { setInterval } from 'node:timers/promises'
-import type { Kubernetes } from './kubernetes.ts'
+import { end, type Kubernetes } from './kubernetes.ts'
+import { getTool } from './tools.ts'
 
 interface Pod {
-  readonly metadata: {
-    readonly name: string
-    readonly namespace: string
-    readonly deletionTimestamp?: string
-  }
-  readonly spec: {
-    readonly nodeName?: string
-    readonly affinity?: unknown
-    readonly restartPolicy?: string
-    readonly containers: readonly {
-      readonly name: string
-      readonly image: string
-      readonly args?: readonly string[]
-    }[]
-  }
-  readonly status: { readonly phase?: string }
+  readonly metadata: { readonly name: string; readonly namespace: string }
+  readonly spec: { readonly affinity?: unknown }
 }
 
 const lookingIntervalMs = 100
@@ -34,13 +24,29 @@ interface Nodes {
 
 /** Disposing of them leaves all pods as they are. */
 export async function startNodes(cluster: Kubernetes, nodes: Nodes): Promise<AsyncDisposable> {
+  await using started = new AsyncDisposableStack()
+  const kwok = spawn(
+    getTool('kwok'),
+    ['--config=-', `--kubeconfig=${cluster.kubeconfig}`, '--manage-all-nodes'],
+    { env: { HOME: tmpdir() }, stdio: ['pipe', 'ignore', 'ignore'] },
+  )
+  started.defer(async () => await end(kwok))
+  kwok.stdin.end(
+    podStages(nodes.podAddress)
+      .map((stage) => JSON.stringify(stage))
+      .join('\n---\n'),
+  )
   for (const name of nodes.names) await cluster.create('/api/v1/nodes', node(name))
-  return keepLooking(async () => {
-    const reply = await cluster.request('GET', '/api/v1/pods')
-    for (const pod of (reply.json() as { items: readonly Pod[] }).items) {
-      await actOn(cluster, nodes, pod)
-    }
-  })
+  started.use(
+    keepLooking(async () => {
+      const path = '/api/v1/pods?fieldSelector=spec.nodeName='
+      const reply = await cluster.request('GET', path)
+      for (const pod of (reply.json() as { items: readonly Pod[] }).items) {
+        await bind(cluster, nodes.names, pod)
+      }
+    }),
+  )
+  return started.move()
 }
 
 /** Looks again and again, until it is disposed of. */
@@ -63,66 +69,73 @@ export function keepLooking(look: () => Promise<void>): AsyncDisposable {
 }
 
 function node(name: string): object {
-  const room = { cpu: '8', memory: '32Gi', pods: '110' }
-  return {
+  const labels = { 'kubernetes.io/hostname': name, 'kubernetes.io/os': 'linux' }
+  return { apiVersion: 'v1', kind: 'Node', metadata: { name, labels } }
+}
+
+async function bind(cluster: Kubernetes, nodes: readonly string[], pod: Pod): Promise<void> {
+  const { name, namespace } = pod.metadata
+  const wanted = JSON.stringify(pod.spec.affinity ?? {})
+  const target = nodes.find((node) => wanted.includes(`"${node}"`)) ?? nodes[0]
+  const body = {
     apiVersion: 'v1',
-    kind: 'Node',
-    metadata: { name, labels: { 'kubernetes.io/hostname': name, 'kubernetes.io/os': 'linux' } },
-    status: {
-      allocatable: room,
-      capacity: room,
-      conditions: [{ type: 'Ready', status: 'True', reason: 'Played', message: '' }],
-    },
+    kind: 'Binding',
+    metadata: { name },
+    target: { apiVersion: 'v1', kind: 'Node', name: target },
   }
+  await cluster.request('POST', `/api/v1/namespaces/${namespace}/pods/${name}/binding`, { body })
 }
 
-async function actOn(cluster: Kubernetes, { names, podAddress }: Nodes, pod: Pod): Promise<void> {
-  const { name, namespace, deletionTimestamp } = pod.metadata
-  const path = `/api/v1/namespaces/${namespace}/pods/${name}`
-  if (deletionTimestamp !== undefined) {
-    await cluster.request('DELETE', `${path}?gracePeriodSeconds=0`)
-  } else if (pod.spec.nodeName === undefined) {
-    const wanted = JSON.stringify(pod.spec.affinity ?? {})
-    const target = names.find((node) => wanted.includes(`"${node}"`)) ?? names[0]
-    const body = {
-      apiVersion: 'v1',
-      kind: 'Binding',
-      metadata: { name },
-      target: { apiVersion: 'v1', kind: 'Node', name: target },
-    }
-    await cluster.request('POST', `${path}/binding`, { body })
-  } else if (pod.status.phase === 'Pending') {
-    const contentType = 'application/merge-patch+json'
-    const body = {
-      status: endsAtOnce(pod) ? { phase: 'Succeeded' } : runningStatus(pod, podAddress),
-    }
-    await cluster.request('PATCH', `${path}/status`, { body, contentType })
-  }
+/** What becomes of a pod, in the form of kwok (https://kwok.sigs.k8s.io/docs/user/stages-configuration). */
+function podStages(podAddress: string): object[] {
+  const isAlive = { key: '.metadata.deletionTimestamp', operator: 'DoesNotExist' }
+  return [
+    stage('start', [isAlive, { key: '.status.podIP', operator: 'DoesNotExist' }], {
+      statusTemplate: runningStatus(podAddress),
+    }),
+    stage(
+      'succeed',
+      [
+        isAlive,
+        { key: '.status.phase', operator: 'In', values: ['Running'] },
+        { key: '.spec.restartPolicy', operator: 'In', values: ['Never'] },
+        { key: '.spec.containers[].args[]?', operator: 'NotIn', values: ['-'] },
+      ],
+      { statusTemplate: 'phase: Succeeded' },
+    ),
+    stage('delete', [{ key: '.metadata.deletionTimestamp', operator: 'Exists' }], {
+      finalizers: { empty: true },
+      delete: true,
+    }),
+  ]
 }
 
-function endsAtOnce({ spec }: Pod): boolean {
-  return spec.restartPolicy === 'Never' && !spec.containers.some(({ args }) => args?.includes('-'))
-}
-
-function runningStatus(pod: Pod, podIP: string): object {
-  const startedAt = new Date().toISOString().replace(/\.\d+/, '')
+function stage(name: string, matchExpressions: readonly object[], next: object): object {
   return {
-    phase: 'Running',
-    startTime: startedAt,
-    podIP,
-    podIPs: [{ ip: podIP }],
-    conditions: ['PodScheduled', 'Initialized', 'ContainersReady', 'Ready'].map((type) => ({
-      type,
-      status: 'True',
-      lastTransitionTime: startedAt,
-    })),
-    containerStatuses: pod.spec.containers.map(({ name, image }) => ({
-      name,
-      image,
-      imageID: image,
-      ready: true,
-      restartCount: 0,
-      state: { running: { startedAt } },
-    })),
+    apiVersion: 'kwok.x-k8s.io/v1alpha1',
+    kind: 'Stage',
+    metadata: { name: `pod-${name}` },
+    spec: { resourceRef: { apiGroup: 'v1', kind: 'Pod' }, selector: { matchExpressions }, next },
   }
+}
+
+function runningStatus(podAddress: string): string {
+  return `
+phase: Running
+startTime: {{ Now | Quote }}
+podIP: ${podAddress}
+podIPs: [{ip: ${podAddress}}]
+conditions:
+{{ range $_, $type := (list "PodScheduled" "Initialized" "ContainersReady" "Ready") }}
+- {type: {{ $type }}, status: "True", lastTransitionTime: {{ Now | Quote }}}
+{{ end }}
+containerStatuses:
+{{ range .spec.containers }}
+- name: {{ .name | Quote }}
+  image: {{ .image | Quote }}
+  imageID: {{ .image | Quote }}
+  ready: true
+  restartCount: 0
+  state: {running: {startedAt: {{ Now | Quote }}}}
+{{ end }}`
 }

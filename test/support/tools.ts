@@ -16,7 +16,7 @@ export type ToolOrigin =
   /** `at`: the package's own program is meant, whatever else the PATH has. */
   | { readonly debian: string; readonly at?: string }
   /**
-   * The program's file has the last name of the path. `pinned`: only this very version will do, so the
+   * The program's file has the last name of the path that is no version. `pinned`: only this very version will do, so the
    * PATH is not searched.
    */
   | { readonly testTools: string; readonly module?: ModuleName; readonly pinned?: true }
@@ -42,7 +42,7 @@ export const tools = {
   'docker-ls': { pathOnly: 'github.com/mayflower/docker-ls' },
   'docker-registry': { debian: 'docker-registry' },
   dockerd: { debian: 'docker.io', at: '/usr/sbin/dockerd' },
-  etcd: { debian: 'etcd-server' },
+  etcd: { testTools: 'go.etcd.io/etcd/server/v3', module: 'cluster', pinned: true },
   'helm-3': { testTools: 'helm.sh/helm/v3/cmd/helm', module: 'helm-3', pinned: true },
   'helm-4': { testTools: 'helm.sh/helm/v4/cmd/helm', module: 'helm-4', pinned: true },
   htpasswd: { debian: 'apache2-utils' },
@@ -63,6 +63,7 @@ export const tools = {
     pinned: true,
   },
   kubectl: { testTools: 'k8s.io/kubernetes/cmd/kubectl', module: 'kubernetes', pinned: true },
+  kwok: { testTools: 'sigs.k8s.io/kwok/cmd/kwok', module: 'cluster', pinned: true },
   mmdebstrap: { debian: 'mmdebstrap' },
   nginx: { debian: 'nginx' },
   olareg: { testTools: 'github.com/olareg/olareg/cmd/olareg' },
@@ -99,7 +100,14 @@ const kubernetesVersion = ['component-base/version', 'client-go/pkg/version'].fl
 
 const commonFlags = ['-mod=readonly', '-buildvcs=false', '-trimpath']
 
-export const moduleNames = ['tools', 'kubernetes', 'helm-3', 'helm-4', 'kube-score'] as const
+export const moduleNames = [
+  'tools',
+  'cluster',
+  'kubernetes',
+  'helm-3',
+  'helm-4',
+  'kube-score',
+] as const
 
 export type ModuleName = (typeof moduleNames)[number]
 
@@ -109,6 +117,7 @@ export type ModuleName = (typeof moduleNames)[number]
  */
 export const toolsModules: Readonly<Record<ModuleName, ToolsModule>> = {
   tools: toolsModule('.'),
+  cluster: toolsModule('cluster'),
   kubernetes: toolsModule('kubernetes', kubernetesVersion),
   'helm-3': toolsModule('helm-3'),
   'helm-4': toolsModule('helm-4'),
@@ -196,6 +205,11 @@ export function findOnPath(name: string): string | undefined {
     .find(isExecutable)
 }
 
+/** As Go names what it builds of a package. */
+function programName(path: string): string {
+  return basename(path.replace(/\/v\d+$/, ''))
+}
+
 /** The path of a tool's program, or undefined when this machine does not have it. */
 export function findTool(name: ToolName): string | undefined {
   const origin: ToolOrigin = tools[name]
@@ -204,7 +218,7 @@ export function findTool(name: ToolName): string | undefined {
   }
   if (!('testTools' in origin)) return findOnPath(name)
   const directory = findBuiltToolsDirectory(origin.module ?? 'tools')
-  const built = directory === undefined ? undefined : join(directory, basename(origin.testTools))
+  const built = directory === undefined ? undefined : join(directory, programName(origin.testTools))
   if (built !== undefined && isExecutable(built)) return built
   return origin.pinned === true ? undefined : findOnPath(name)
 }
