@@ -2,6 +2,8 @@
 // with the real clients, page by page in order, against a registry that has other registries behind it.
 
 import assert from 'node:assert/strict'
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import {
   openShell,
@@ -13,9 +15,12 @@ import {
   toolsOf,
 } from '../support/documentation-shell.ts'
 import { type Block, listBlocks, readPages } from '../support/documentation.ts'
+import { imageFixture } from '../support/image-fixture.ts'
+import { OldTrow } from '../support/old-trow.ts'
 import type { Registry } from '../support/start-registry.ts'
 import { type TemporaryDirectory, temporaryDirectory } from '../support/temporary-directory.ts'
 import { requireTool } from '../support/tools.ts'
+import { startUpstream } from '../support/upstream-registry.ts'
 
 const isRun = ({ language, comment }: Block): boolean =>
   language === 'sh' && /^run: (?:registry|stopped)$/.test(comment ?? '')
@@ -31,7 +36,28 @@ const preparations: readonly (readonly [string, string])[] = [
     gzip --keep image.tar`,
   ],
   ['trow export', 'rm -r layout'],
+  [
+    'trow import /var/lib/zot',
+    `mkdir --parents var/lib/zot/team
+    skopeo copy docker://docker.io/library/alpine oci:var/lib/zot/team/app:1.0`,
+  ],
 ]
+
+/** What other programs have left where the page says. */
+const leftBehind: Readonly<Record<string, (directory: string, shell: Shell) => Promise<void>>> = {
+  '/var/lib/trow-new': async (directory) => {
+    using old = await OldTrow.make(join(directory, 'var/lib/trow'), '0.10')
+    await old.addImage('team/app', imageFixture(), 'v1')
+  },
+  '/var/lib/registry': async (directory, shell) => {
+    const storage = join(directory, 'var/lib/registry')
+    await mkdir(storage, { recursive: true })
+    await using distribution = await startUpstream({ directory, storage })
+    const target = `docker://${distribution.host}/team/app:1.0`
+    const flags = '--quiet --dest-tls-verify=false'
+    await shell.run(`skopeo copy ${flags} docker://docker.io/library/alpine ${target}`)
+  },
+}
 
 describe('the commands of the documentation', () => {
   let upstream: Registry
@@ -63,6 +89,9 @@ describe('the commands of the documentation', () => {
           await pushAll(registry, ownImages)
           for (const [sign, script] of preparations) {
             if (text.includes(sign)) await shell.run(script)
+          }
+          for (const [path, make] of Object.entries(leftBehind)) {
+            if (text.includes(path)) await make(directory.path, shell)
           }
           const isStopped = comment === 'run: stopped'
           const { host } = registry

@@ -13,24 +13,6 @@ export const commandsNotRun: readonly NotRun[] = [
     commands: ['npm ci && npm start', 'npm ci', 'npm start', 'npm test'],
   },
   {
-    reason: 'it serves for good, with a login; test/e2e/access.test.ts and tls.test.ts have these',
-    commands: [
-      'bin/trow --user admin --password file://./password --tls=./cert.pem,./key.pem --hostname registry.example.com',
-      'bin/trow --user admin --password file:///run/secrets/trow',
-      'trow --user ann --password file:///run/secrets/trow-password',
-      'bin/trow --data-dir /var/lib/trow --bind 0.0.0.0:5000',
-      'trow serve --data-dir /var/lib/trow-new',
-    ],
-  },
-  {
-    reason: 'it asks on a terminal',
-    commands: [
-      'docker login registry.example.com:8000',
-      'trow rm trow.example.com/ci/app:pr-17 trow.example.com/old/project',
-      'trow gc trow.example.com',
-    ],
-  },
-  {
     reason: 'the image takes minutes to build; test/e2e/image.test.ts builds it and runs it',
     commands: [
       'podman run --read-only --volume trow-data:/data --publish 8000:8000 REGISTRY/trow:0.11.0 --user=admin --password=...',
@@ -56,20 +38,6 @@ export const commandsNotRun: readonly NotRun[] = [
       'runuser -u trow -- trow gc --data-dir /var/lib/trow',
       'docker build --file docker/Dockerfile --tag registry.example.com/trow:0.11.0 .',
       'chown -R 333333:333333 /srv/trow',
-    ],
-  },
-  {
-    reason: 'needs data of another program; test/e2e/import.test.ts makes each and imports it',
-    commands: [
-      'trow import /var/lib/trow --data-dir /var/lib/trow-new',
-      'trow import /var/lib/registry --registry trow.example.com:8000 -u admin -p file:///run/secrets/password',
-      'trow import /var/lib/zot --registry trow.example.com:8000',
-    ],
-  },
-  {
-    reason: 'needs another registry with a login; test/protocol/mirror.test.ts has one',
-    commands: [
-      'trow mirror registry.example.com -u reader -p file:///run/secrets/password --to trow.example.com:8000',
     ],
   },
   {

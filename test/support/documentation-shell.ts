@@ -5,6 +5,7 @@ import { execFile } from 'node:child_process'
 import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
+import { issueCertificate } from './certificate.ts'
 import { isolatedEnvironment } from './clients.ts'
 import { type Block, documentationRoot, shellCommands } from './documentation.ts'
 import { chartDirectory } from './helm.ts'
@@ -21,6 +22,8 @@ export const ownImages = [
   'team/my-app:v1',
   'team/my-app:v2',
   'team/app:1.0',
+  'ci/app:pr-17',
+  'old/project:1.0',
 ] as const
 const otherRegistries = ['docker.io', 'quay.io', 'ghcr.io', 'registry.k8s.io']
 const otherImages = [
@@ -37,6 +40,8 @@ const nodeConfig = `version = 2
 [plugins."io.containerd.grpc.v1.cri".registry]
 config_path = "/etc/containerd/certs.d"
 `
+
+const documentedPrograms = join(import.meta.dirname, 'documented')
 
 /** By the directory of their programs, which is put before those of the PATH. */
 const clientTools = ['crane', 'oras', 'regctl', 'skopeo', 'podman', 'helm-4'] as const
@@ -88,6 +93,16 @@ async function writeShownFiles(directory: string, page: readonly Block[]): Promi
   }
 }
 
+/** A login and a certificate, as they are called everywhere. */
+async function writeSecrets(directory: string): Promise<void> {
+  const { cert, key } = issueCertificate(['localhost'])
+  const passwords = ['password', 'secrets/password', 'secrets/trow', 'secrets/trow-password']
+  await mkdir(join(directory, 'secrets'))
+  for (const file of passwords) await writeFile(join(directory, file), 'secret')
+  await writeFile(join(directory, 'cert.pem'), cert)
+  await writeFile(join(directory, 'key.pem'), key)
+}
+
 export interface ShellOptions {
   /** Empty; the caller removes it. */
   readonly directory: string
@@ -105,8 +120,10 @@ export async function openShell(options: ShellOptions): Promise<Shell> {
   await writeFile(join(directory, 'sbom.json'), '{}')
   await symlink(join(documentationRoot, 'deploy'), join(directory, 'deploy'))
   await mkdir(join(directory, 'node/etc/containerd'), { recursive: true })
+  await mkdir(join(directory, 'var/lib'), { recursive: true })
   await writeFile(join(directory, 'node/etc/containerd/config.toml'), nodeConfig)
   await writeShownFiles(directory, page)
+  await writeSecrets(directory)
   return new Shell(options, await prepareClients(options))
 }
 
@@ -136,18 +153,22 @@ async function prepareClients(options: ShellOptions): Promise<NodeJS.ProcessEnv>
   await writeFile(join(home, '.regctl/config.json'), JSON.stringify({ hosts }))
   await chmod(home, 0o700)
   const found = clientTools.flatMap((name) => findTool(name) ?? []).map((path) => dirname(path))
-  const path = [programs, own, ...new Set(found), process.env['PATH']].flat().join(':')
+  const path = [programs, own, documentedPrograms, ...new Set(found), process.env['PATH']]
+    .flat()
+    .join(':')
   return { ...environment, ...options.environment, PATH: path }
 }
 
 export class Shell {
   readonly #directory: string
   readonly #host: string
+  readonly #otherHost: string
   readonly #environment: NodeJS.ProcessEnv
 
-  constructor({ directory, registry }: ShellOptions, environment: NodeJS.ProcessEnv) {
+  constructor({ directory, registry, upstream }: ShellOptions, environment: NodeJS.ProcessEnv) {
     this.#directory = directory
     this.#host = hostOf(registry)
+    this.#otherHost = upstream.host
     this.#environment = environment
   }
 
@@ -169,13 +190,19 @@ export class Shell {
   #rewrite(script: string): string {
     return (
       script
+        // Not into itself.
+        .replaceAll('trow mirror registry.example.com', `trow mirror ${this.#otherHost}`)
         .replaceAll(
           /\b(?:localhost|trow\.example\.com|registry\.example\.com)(?::8000)?(?=[/\s'"]|$)/g,
           this.#host,
         )
         .replaceAll('oci://ghcr.io/trow-registry/charts/trow', chartDirectory)
         .replaceAll(/\bbin\/trow\b/g, 'trow')
-        .replaceAll(/ \/(data|backup)(?=[/\s]|$)/g, ' ./$1')
+        .replaceAll(/ \/(data|backup|var\/lib)(?=[/\s]|$)/g, ' ./$1')
+        .replaceAll('file:///run/', 'file://./')
+        // It serves for good, and these ask.
+        .replaceAll(/^trow (?=serve |--)/gm, 'start-and-stop $&')
+        .replaceAll(/^(?:docker login|trow rm) /gm, 'on-terminal $&')
         // Forwarding a port ends at once, and says whether it could have begun.
         .replaceAll(/(?<=port-forward .*) &$/gm, '')
         // That something may not run is an answer, too.
