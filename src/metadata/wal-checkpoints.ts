@@ -45,7 +45,7 @@ export class WalCheckpoints implements AsyncDisposable {
       return
     }
     const isDue = log - Math.max(checkpointed, this.#failedAt) >= limits.walPagesPerCheckpoint
-    if (isDue) this.#running ??= this.#checkpoint(log)
+    if (isDue && this.#running === undefined) void this.#begin(log)
   }
 
   /** Resolves when none is under way. Never rejects. */
@@ -63,14 +63,22 @@ export class WalCheckpoints implements AsyncDisposable {
   /** What is under way may have looked before the last commit. */
   async #checkpointAlone(log: number): Promise<void> {
     await this.#running
-    this.#running = this.#checkpoint(log)
-    await this.#running
+    await this.#begin(log)
     this.#turn = undefined
+  }
+
+  #begin(log: number): Promise<void> {
+    clearTimeout(this.#idle)
+    const running = this.#checkpoint(log).finally(() => {
+      this.#running = undefined
+      this.#endWhenIdle()
+    })
+    this.#running = running
+    return running
   }
 
   /** Never rejects: what failed is in the log, and is tried again when that has grown. */
   async #checkpoint(log: number): Promise<void> {
-    clearTimeout(this.#idle)
     try {
       const thread = (this.#thread ??= this.#startThread())
       thread.ref()
@@ -84,8 +92,6 @@ export class WalCheckpoints implements AsyncDisposable {
       this.#failedAt = log
       this.#thread = undefined
     }
-    this.#running = undefined
-    this.#endWhenIdle()
   }
 
   #startThread(): Worker {
