@@ -47,8 +47,8 @@ export function flightOf(via: readonly string[], name: string): string {
 
 /** How to end a loop; follows what says that there is one. */
 export const loopAdvice =
-  'see to it that the endpoints in registry_proxies.registries of no Trow on the way lead back to ' +
-  'one that the request came through, and give each of them all its names (--hostname)'
+  'see to it that neither the endpoints in registry_proxies.registries nor the default_upstream of any Trow on ' +
+  'the way leads back to one that the request came through, and give each of them all its names (--hostname)'
 
 /** Registries like this one. */
 function hopsOf(via: readonly string[]): string[] {

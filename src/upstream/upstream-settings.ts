@@ -1,4 +1,5 @@
 /** What the pull-through is told about other registries. */
+import type { RegistryHost } from '../oci/image-reference.ts'
 
 /** `Secret` of the configuration fits. */
 interface Revealing {
@@ -10,6 +11,8 @@ export interface UpstreamSettings {
   readonly offline: boolean
   /** Whether hosts without an entry may be asked: all, none, or those that match a pattern. */
   readonly allowUnlisted: boolean | readonly string[]
+  /** Asked for what comes without the name of a registry, under the name that it comes with. */
+  readonly defaultUpstream?: RegistryHost
   readonly registries: readonly UpstreamEntry[]
 }
 

@@ -5,6 +5,7 @@
  */
 import { limits } from '../config/limits.ts'
 import type { Digest } from '../oci/digest.ts'
+import { dockerHub } from '../oci/image-reference.ts'
 import type { Reference } from '../oci/reference.ts'
 import type { Tag } from '../oci/tag.ts'
 import { UpstreamError } from '../oci/upstream-error.ts'
@@ -70,10 +71,14 @@ export class Upstreams implements Upstream, AsyncDisposable {
     return this.#clients.allStates
   }
 
-  /** Only what is asked elsewhere than at the registry itself can come back here. */
+  /**
+   * Only what is asked elsewhere than at the registry itself, or under the name that it came with, can
+   * come back here; Docker Hub asks nobody.
+   */
   flightOf(target: UpstreamRepository, via: readonly string[]): string {
     const { endpoints = [] } = chooseEntry(this.#settings, target)?.entry ?? {}
-    return endpoints.length === 0 ? '' : flightOf(via, this.#proxyName)
+    const isDefault = target.host === this.#settings.defaultUpstream && target.host !== dockerHub
+    return endpoints.length > 0 || isDefault ? flightOf(via, this.#proxyName) : ''
   }
 
   async getManifest(

@@ -18,17 +18,30 @@ const secondsMax = 1
 /** One that waited for another one's answer would take ten. */
 const secondsOfAllMax = 9
 
-/** Registries of which each one asks the next one for what is on Docker Hub. */
-async function startRing(count: number): Promise<{ registries: Registry[] } & AsyncDisposable> {
+/** Each one asks the next one, of which it knows only the address, for what is on Docker Hub. */
+function asEndpoint({ host }: Registry): string {
+  const endpoints = [host.replace('127.0.0.1', 'localhost')]
+  return proxyConfig([{ host: hub, insecure: true, endpoints }])
+}
+
+/** Each one asks the next one for what it does not have, under the name that it was asked for. */
+function asDefaultUpstream({ host }: Registry): string {
+  return proxyConfig([{ host, insecure: true }], { default_upstream: host })
+}
+
+/** @param configOf gives what one of the registries is told of the next one. */
+async function startRing(
+  count: number,
+  configOf = asEndpoint,
+): Promise<{ registries: Registry[] } & AsyncDisposable> {
   await using started = new AsyncDisposableStack()
   const registries: Registry[] = []
   for (let index = 0; index < count; index++) {
     registries.push(started.use(await startRegistry({ config: proxyConfig([]) })))
   }
   for (const [index, registry] of registries.entries()) {
-    // Of itself it knows only the address.
-    const next = registries[(index + 1) % count]?.host.replace('127.0.0.1', 'localhost')
-    await configure(registry, proxyConfig([{ host: hub, insecure: true, endpoints: [next] }]))
+    const next = registries[(index + 1) % count] ?? registry
+    await configure(registry, configOf(next))
   }
   const stack = started.move()
   return { registries, [Symbol.asyncDispose]: () => stack.disposeAsync() }
@@ -78,19 +91,32 @@ describe('31. registries that ask each other in a circle', () => {
     })
   }
 
-  for (const [name, count] of [
-    ['two of them', 2],
-    ['three of them', 3],
+  for (const count of [2, 3]) {
+    test(`refuse it at once where each is the default upstream of the one before: ${count} of them`, async () => {
+      await using ring = await startRing(count, asDefaultUpstream)
+      for (const registry of ring.registries) {
+        for (const path of paths.filter((path) => path.endsWith(`?ns=${hub}`))) {
+          await assertRefused(registry, path.slice(0, -`?ns=${hub}`.length))
+        }
+      }
+    })
+  }
+
+  for (const [name, count, configOf, query] of [
+    ['two of them', 2, asEndpoint, `?ns=${hub}`],
+    ['three of them', 3, asEndpoint, `?ns=${hub}`],
+    ['two default upstreams', 2, asDefaultUpstream, ''],
+    ['three default upstreams', 3, asDefaultUpstream, ''],
   ] as const) {
     test(`refuse what all of them are asked for at once: ${name}`, async (t) => {
-      await using ring = await startRing(count)
+      await using ring = await startRing(count, configOf)
       // Of so many, some meet on their way round.
       const digests = Array.from({ length: 15 }, (_, index) =>
         sha256Digest(Buffer.from(`${index}`)),
       )
       const asked = digests.flatMap((digest, index) => [
-        `/v2/app/manifests/v${index}?ns=${hub}`,
-        `/v2/app/blobs/${digest}?ns=${hub}`,
+        `/v2/app/manifests/v${index}${query}`,
+        `/v2/app/blobs/${digest}${query}`,
       ])
       const begin = performance.now()
       const replies = await Promise.all(
