@@ -52,6 +52,8 @@ const accounts: readonly ImageFile[] = [
   textFile('etc/group', `root:x:0:\ntrow:x:${user}:\n`),
   // glibc's own default would ask DNS before /etc/hosts.
   textFile('etc/nsswitch.conf', 'passwd: files\ngroup: files\nhosts: files dns\n'),
+  // For authorities of one's own; Node complains when it is not there.
+  { type: 'directory', path: 'etc/ssl/certs' },
   { type: 'directory', path: 'data', owner: user },
 ]
 

@@ -48,7 +48,9 @@ function addEntry(packer: ReturnType<typeof pack>, file: ImageFile): void {
   const common = { name: file.path, mtime: new Date(0), uid: 0, gid: 0 }
   if (file.type === 'directory') {
     const owner = file.owner ?? 0
-    packer.entry({ ...common, type: 'directory', mode: 0o755, uid: owner, gid: owner })
+    // The field of a tar header that tar-stream writes ends at 262143.
+    const pax = { uid: String(owner), gid: String(owner) }
+    packer.entry({ ...common, type: 'directory', mode: 0o755, ...(owner > 0 && { pax }) })
   } else if (file.type === 'link') {
     packer.entry({ ...common, type: 'symlink', linkname: file.target, mode: 0o777 })
   } else {

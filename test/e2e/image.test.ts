@@ -4,15 +4,17 @@
 
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { chown, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { chown, mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
-import { join } from 'node:path'
+import { homedir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { after, before, describe, test, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { gzipSync } from 'node:zlib'
 import { send } from '../support/http-client.ts'
-import { runClient, storageFlags } from '../support/clients.ts'
+import { isolatedEnvironment, runClient, storageFlags } from '../support/clients.ts'
+import { listBlocks, readPages } from '../support/documentation.ts'
 import { imageFixture, tarArchive } from '../support/image-fixture.ts'
 import { layoutEntries } from '../support/layout-entries.ts'
 import { realImageLayout } from '../support/real-image.ts'
@@ -66,6 +68,29 @@ async function freePort(): Promise<number> {
   const { port } = server.address() as AddressInfo
   await new Promise((resolve) => server.close(resolve))
   return port
+}
+
+const page = readPages(['docs/container-image.md']).flatMap(listBlocks)
+const commands = page.filter(({ comment }) => comment === 'run: image').map(({ text }) => text)
+
+/** podman with storage of its own, and what a machine may lack that tests run on. */
+async function writePodman(directory: string): Promise<void> {
+  const flags = [
+    ...storageFlags('podman', join(directory, 'podman')),
+    `--runtime=${getTool('runc')}`,
+    '--cgroup-manager=cgroupfs',
+  ]
+  // As if root were not root it gets no network that can be reached.
+  const asRoot = 'env --unset=_CONTAINERS_ROOTLESS_UID --unset=XDG_RUNTIME_DIR'
+  const script = `#!/bin/sh\nexec ${asRoot} ${getTool('podman')} ${flags.join(' ')} "$@"\n`
+  await mkdir(join(directory, 'programs'))
+  await writeFile(join(directory, 'programs/podman'), script, { mode: 0o755 })
+}
+
+async function isReady(port: number): Promise<boolean> {
+  const url = new URL(`http://127.0.0.1:${port}/readiness`)
+  const reply = await send('GET', url).catch(() => undefined)
+  return reply?.status === 200
 }
 
 /** The image is made of Debian's packages, and run by runc, which needs root. */
@@ -166,12 +191,7 @@ describe('the container image', () => {
       `--bind=127.0.0.1:${port}`,
     )
     try {
-      await until('the container is ready', async () => {
-        const reply = await send('GET', new URL(`http://127.0.0.1:${port}/readiness`)).catch(
-          () => undefined,
-        )
-        return reply?.status === 200
-      })
+      await until('the container is ready', () => isReady(port))
       const image = await realImageLayout()
       const inside = { ...client, registry: `127.0.0.1:${port}` }
       const target = `docker://${inside.registry}/debian:it`
@@ -202,6 +222,51 @@ describe('the container image', () => {
       const code = await podman('inspect', '--format={{.State.ExitCode}}', 'trow')
       await podman('rm', '--force', 'trow')
       assert.equal(code.trim(), '0')
+    }
+  })
+
+  test('is made, pushed, looked at and run by the commands of its page', async (t) => {
+    if (!requireRoot(t)) return
+    const needed = ['podman', 'runc', 'skopeo', 'oras'] as const
+    if (needed.some((name) => requireTool(t, name) === undefined)) return
+    const work = await mkdtemp(join(directory.path, 'page-'))
+    await writePodman(work)
+    const host = scene.registry.host.replace('127.0.0.1', 'localhost')
+    const environment = await isolatedEnvironment({ registry: host, directory: work })
+    const insecure = `[[registry]]\nlocation = "${host}"\ninsecure = true\n`
+    await writeFile(String(environment['CONTAINERS_REGISTRIES_CONF']), insecure)
+    const path = [join(work, 'programs'), dirname(getTool('oras')), process.env['PATH']].join(':')
+    const port = await freePort()
+    const shell = async (script: string) =>
+      await run('bash', ['--norc', '-euo', 'pipefail', '-c', script], {
+        cwd: work,
+        env: { ...process.env, ...environment, PATH: path },
+      })
+    const limits = '--ulimit=nofile=4096:4096 --ulimit=nproc=4096:4096'
+    const rewrite = (script: string) =>
+      script
+        .replaceAll('REGISTRY/', `${host}/`)
+        .replaceAll(
+          'npm run image -- ',
+          `HOME=${homedir()} npm run --prefix ${root} image -- ${work}/`,
+        )
+        .replaceAll('podman run ', `podman run --detach --name=CONTAINER ${limits} `)
+        .replaceAll('--publish 8000:', `--publish ${port}:`)
+    const [running, making] = [/^podman/, /^(?!podman)/].map((sign) =>
+      commands.filter((script) => sign.test(script)),
+    )
+    for (const script of making ?? []) await assert.doesNotReject(shell(rewrite(script)))
+    try {
+      for (const script of running ?? []) {
+        const { stderr } = await shell(rewrite(script))
+        assert.doesNotMatch(stderr, /^(?:Cannot|Warning)/im)
+        await until('the published port answers', () => isReady(port))
+      }
+    } catch (error) {
+      const { stderr } = await shell('podman logs CONTAINER')
+      throw new Error(stderr, { cause: error })
+    } finally {
+      await shell('podman rm --force --ignore CONTAINER')
     }
   })
 

@@ -1,5 +1,5 @@
 // The commands of the documentation that no test runs as they stand there, with what keeps them from it. All others
-// are in a block that a test runs (`<!-- run: registry -->`, `run: stopped`, `run: cluster`).
+// are in a block that a test runs (`<!-- run: registry -->`, `run: stopped`, `run: cluster`, `run: image`).
 
 interface NotRun {
   readonly reason: string
@@ -11,17 +11,6 @@ export const commandsNotRun: readonly NotRun[] = [
   {
     reason: 'every test begins with it, or is it',
     commands: ['npm ci && npm start', 'npm ci', 'npm start', 'npm test'],
-  },
-  {
-    reason: 'the image takes minutes to build; test/e2e/image.test.ts builds it and runs it',
-    commands: [
-      'podman run --read-only --volume trow-data:/data --publish 8000:8000 REGISTRY/trow:0.11.0 --user=admin --password=...',
-      'podman exec CONTAINER trow ls localhost:8000',
-      'npm run image -- build/image',
-      'skopeo copy --all oci:build/image:0.11.0 docker://REGISTRY/trow:0.11.0',
-      'oras copy --recursive --from-oci-layout build/image:0.11.0 REGISTRY/trow:0.11.0',
-      'oras discover REGISTRY/trow:0.11.0 --platform linux/amd64',
-    ],
   },
   {
     reason: 'it changes the machine; test/protocol/deploy.test.ts has the files',

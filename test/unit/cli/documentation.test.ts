@@ -149,12 +149,13 @@ describe('command lines in the documentation', () => {
   }
 
   test('are run by a test, or listed with what keeps them from it', () => {
-    const isRun = ({ comment }: Block) => /^run: (?:registry|stopped|cluster)$/.test(comment ?? '')
+    const isRun = ({ comment }: Block) =>
+      /^run: (?:registry|stopped|cluster|image)$/.test(comment ?? '')
     const left = scripts.filter((block) => !isRun(block)).flatMap(({ text }) => commandLines(text))
     assert.deepEqual(
       [...new Set(left)].toSorted(),
       commandsNotRun.flatMap(({ commands }) => commands).toSorted(),
-      'put <!-- run: registry -->, stopped or cluster before it, or it into commands-not-run.ts',
+      'put <!-- run: registry -->, stopped, cluster or image before it, or it into commands-not-run.ts',
     )
   })
 })
