@@ -5,6 +5,7 @@ import assert from 'node:assert/strict'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { startContainerd } from '../support/containerd.ts'
 import {
   openShell,
   ownImages,
@@ -36,6 +37,7 @@ const preparations: readonly (readonly [string, string])[] = [
     gzip --keep image.tar`,
   ],
   ['trow export', 'rm -r layout'],
+  ['ctr images pull', 'trow node-config install --mirror http://trow.example.com:8000'],
   [
     'trow import /var/lib/zot',
     `mkdir --parents var/lib/zot/team
@@ -93,6 +95,12 @@ describe('the commands of the documentation', () => {
           for (const [path, make] of Object.entries(leftBehind)) {
             if (text.includes(path)) await make(directory.path, shell)
           }
+          const needsContainerd = /^ctr /m.test(text)
+          if (needsContainerd && process.getuid?.() !== 0) return t.skip('containerd needs root')
+          if (needsContainerd && requireTool(t, 'containerd') === undefined) return
+          await using _containerd = needsContainerd
+            ? await startContainerd(directory.path)
+            : undefined
           const isStopped = comment === 'run: stopped'
           const { host } = registry
           if (isStopped) await registry.stop()

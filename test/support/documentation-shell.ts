@@ -28,6 +28,7 @@ export const ownImages = [
 const otherRegistries = ['docker.io', 'quay.io', 'ghcr.io', 'registry.k8s.io']
 const otherImages = [
   'library/alpine:latest',
+  'library/alpine:3.22',
   'library/busybox:stable',
   'library/nginx:latest',
   'library/nginx:1.27',
@@ -44,7 +45,7 @@ config_path = "/etc/containerd/certs.d"
 const documentedPrograms = join(import.meta.dirname, 'documented')
 
 /** By the directory of their programs, which is put before those of the PATH. */
-const clientTools = ['crane', 'oras', 'regctl', 'skopeo', 'podman', 'helm-4'] as const
+const clientTools = ['crane', 'ctr', 'oras', 'regctl', 'skopeo', 'podman', 'helm-4'] as const
 
 export async function pushAll(registry: Registry, images: readonly string[]): Promise<void> {
   for (const [seed, image] of images.entries()) {
@@ -156,7 +157,11 @@ async function prepareClients(options: ShellOptions): Promise<NodeJS.ProcessEnv>
   const path = [programs, own, documentedPrograms, ...new Set(found), process.env['PATH']]
     .flat()
     .join(':')
-  return { ...environment, ...options.environment, PATH: path }
+  const containerd = {
+    CONTAINERD_ADDRESS: join(directory, 'containerd.sock'),
+    CONTAINERD_SNAPSHOTTER: 'native',
+  }
+  return { ...environment, ...containerd, ...options.environment, PATH: path }
 }
 
 export class Shell {
@@ -199,6 +204,7 @@ export class Shell {
         .replaceAll('oci://ghcr.io/trow-registry/charts/trow', chartDirectory)
         .replaceAll(/\bbin\/trow\b/g, 'trow')
         .replaceAll(/ \/(data|backup|var\/lib)(?=[/\s]|$)/g, ' ./$1')
+        .replaceAll('--hosts-dir /', `--hosts-dir ${this.#directory}/node/`)
         .replaceAll('file:///run/', 'file://./')
         // It serves for good, and these ask.
         .replaceAll(/^trow (?=serve |--)/gm, 'start-and-stop $&')
