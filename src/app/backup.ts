@@ -43,7 +43,10 @@ export async function* restore(
   const layout = new DataLayout(resolve(dataDir))
   const files = await openSource(source)
   const snapshots = new SqliteSnapshots(layout.database)
-  const settings = { fileBytesMax: limits.backupFileBytesMax }
+  const settings = {
+    fileBytesMax: limits.backupFileBytesMax,
+    sparedShare: limits.restoreSparedShare,
+  }
   yield* work('restore', signal, (monitor) =>
     new Restore({ layout, snapshots, files }, settings, monitor).run(),
   )

@@ -93,6 +93,8 @@ export const contentLimits = {
   backupSnapshotsMax: 5,
   /** Of the files beside content and database; the largest is a key of 32 bytes. */
   backupFileBytesMax: 64 * KiB,
+  /** Of what is free when a restore begins, what it leaves to the registry. */
+  restoreSparedShare: 0.02,
 
   // -- links
   /** Lines that are written with one sync. */

@@ -12,6 +12,7 @@ import { sizeOf } from '../filesystem/file-size.ts'
 import { markComplete } from '../filesystem/incomplete.ts'
 import type { DataLayout } from '../filesystem/layout.ts'
 import { backupForm, databaseName, formatName, keyName, markName, parseBlobName } from './names.ts'
+import { RestoreRoom } from './restore-room.ts'
 import { takeTarget } from './restore-target.ts'
 import type { Snapshots } from './snapshot.ts'
 import type { SourceFile } from './source.ts'
@@ -26,6 +27,8 @@ interface Parts {
 interface Settings {
   /** Of the files beside content and database. */
   readonly fileBytesMax: number
+  /** Of what is free when it begins, what stays free. */
+  readonly sparedShare: number
 }
 
 export interface RestoreReport {
@@ -47,14 +50,18 @@ export class Restore {
     this.#monitor = monitor
   }
 
-  /** @throws StartError for a directory that is in use or holds something, and for what is no backup. */
+  /**
+   * @throws StartError for a directory that is in use or holds something, for what is no backup, and for what
+   *   there is no room for.
+   */
   async run(): Promise<RestoreReport> {
     const { layout, snapshots, files } = this.#parts
     await using _lock = await takeTarget(layout, snapshots)
     for (const directory of layout.directories()) await mkdir(directory, { recursive: true })
+    const room = await RestoreRoom.measure(layout.root, this.#settings.sparedShare)
     for await (const file of files) {
       this.#monitor.signal.throwIfAborted()
-      await this.#restore(file)
+      await this.#restore(file, room)
       this.#monitor.progress({ step: 'files', done: this.#found.size + this.#counts.blobs })
     }
     await this.#check()
@@ -62,17 +69,19 @@ export class Restore {
     return this.#counts
   }
 
-  async #restore(file: SourceFile): Promise<void> {
+  async #restore(file: SourceFile, room: RestoreRoom): Promise<void> {
     const digest = parseBlobName(file.name)
-    if (digest !== undefined) await this.#restoreBlob(digest, file)
-    else if (file.name === databaseName) await this.#restoreDatabase(file)
+    if (digest !== undefined) await this.#restoreBlob(digest, file, room)
+    else if (file.name === databaseName) await this.#restoreDatabase(file, room)
     else if ([markName, formatName, keyName].includes(file.name)) await this.#restoreFile(file)
   }
 
-  async #restoreBlob(digest: Digest, { size, chunks }: SourceFile): Promise<void> {
+  async #restoreBlob(digest: Digest, file: SourceFile, room: RestoreRoom): Promise<void> {
+    const { size, chunks } = file
     const path = this.#parts.layout.blob(digest)
-    if ((await sizeOf(path)) === size) this.#count(size)
-    else if (await writeVerified(path, digest, chunks)) this.#count(size)
+    if ((await sizeOf(path)) === size) return this.#count(size)
+    await room.require(file)
+    if (await writeVerified(path, digest, chunks)) this.#count(size)
     else await this.#tell(digest, 'its bytes in the backup are not those of its digest')
   }
 
@@ -91,7 +100,9 @@ export class Restore {
     this.#found.add(name)
   }
 
-  async #restoreDatabase({ name, chunks }: SourceFile): Promise<void> {
+  async #restoreDatabase(file: SourceFile, room: RestoreRoom): Promise<void> {
+    const { name, chunks } = file
+    await room.require(file)
     const { database } = this.#parts.layout
     for (const suffix of ['-wal', '-shm']) await rm(`${database}${suffix}`, { force: true })
     await writeChunks(database, chunks)
