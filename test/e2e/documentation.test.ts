@@ -37,7 +37,7 @@ const preparations: readonly (readonly [string, string])[] = [
     gzip --keep image.tar`,
   ],
   ['trow export', 'rm -r layout'],
-  ['ctr images pull', 'trow node-config install --mirror http://trow.example.com:8000'],
+  ['crictl pull', 'trow node-config install --mirror http://trow.example.com:8000'],
   [
     'trow import /var/lib/zot',
     `mkdir --parents var/lib/zot/team
@@ -95,11 +95,13 @@ describe('the commands of the documentation', () => {
           for (const [path, make] of Object.entries(leftBehind)) {
             if (text.includes(path)) await make(directory.path, shell)
           }
-          const needsContainerd = /^ctr /m.test(text)
+          const needsContainerd = /^crictl /m.test(text)
           if (needsContainerd && process.getuid?.() !== 0) return t.skip('containerd needs root')
           if (needsContainerd && requireTool(t, 'containerd') === undefined) return
           await using _containerd = needsContainerd
-            ? await startContainerd(directory.path)
+            ? await startContainerd(directory.path, {
+                cri: { hosts: join(directory.path, 'node/etc/containerd/certs.d') },
+              })
             : undefined
           const isStopped = comment === 'run: stopped'
           const { host } = registry

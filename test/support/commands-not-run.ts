@@ -43,10 +43,6 @@ export const commandsNotRun: readonly NotRun[] = [
     commands: ['chown -R 333333:333333 /srv/trow'],
   },
   {
-    reason: 'no crictl among the tools; test/e2e/node-config.test.ts asks the same of containerd',
-    commands: ['crictl pull docker.io/library/alpine:3.22'],
-  },
-  {
     reason: 'no package has docker-ls; test/e2e/docker-ls.test.ts runs it where it is',
     commands: [
       'docker-ls repositories -u myuser -p mypass -r https://registry.example.com',

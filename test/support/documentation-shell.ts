@@ -45,7 +45,16 @@ config_path = "/etc/containerd/certs.d"
 const documentedPrograms = join(import.meta.dirname, 'documented')
 
 /** By the directory of their programs, which is put before those of the PATH. */
-const clientTools = ['crane', 'ctr', 'oras', 'regctl', 'skopeo', 'podman', 'helm-4'] as const
+const clientTools = [
+  'crane',
+  'crictl',
+  'ctr',
+  'oras',
+  'regctl',
+  'skopeo',
+  'podman',
+  'helm-4',
+] as const
 
 export async function pushAll(registry: Registry, images: readonly string[]): Promise<void> {
   for (const [seed, image] of images.entries()) {
@@ -157,8 +166,10 @@ async function prepareClients(options: ShellOptions): Promise<NodeJS.ProcessEnv>
   const path = [programs, own, documentedPrograms, ...new Set(found), process.env['PATH']]
     .flat()
     .join(':')
+  const socket = join(directory, 'containerd.sock')
   const containerd = {
-    CONTAINERD_ADDRESS: join(directory, 'containerd.sock'),
+    CONTAINER_RUNTIME_ENDPOINT: `unix://${socket}`,
+    CONTAINERD_ADDRESS: socket,
     CONTAINERD_SNAPSHOTTER: 'native',
   }
   return { ...environment, ...containerd, ...options.environment, PATH: path }

@@ -34,6 +34,7 @@ export const tools = {
   containerd: { testTools: 'github.com/containerd/containerd/v2/cmd/containerd', pinned: true },
   cosign: { testTools: 'github.com/sigstore/cosign/v3/cmd/cosign' },
   crane: { testTools: 'github.com/google/go-containerregistry/cmd/crane' },
+  crictl: { testTools: 'sigs.k8s.io/cri-tools/cmd/crictl', module: 'cri-tools', pinned: true },
   crun: { debian: 'crun' },
   ctr: { testTools: 'github.com/containerd/containerd/v2/cmd/ctr', pinned: true },
   curl: { debian: 'curl' },
@@ -103,6 +104,7 @@ const commonFlags = ['-mod=readonly', '-buildvcs=false', '-trimpath']
 export const moduleNames = [
   'tools',
   'cluster',
+  'cri-tools',
   'kubernetes',
   'helm-3',
   'helm-4',
@@ -118,6 +120,7 @@ export type ModuleName = (typeof moduleNames)[number]
 export const toolsModules: Readonly<Record<ModuleName, ToolsModule>> = {
   tools: toolsModule('.'),
   cluster: toolsModule('cluster'),
+  'cri-tools': toolsModule('cri-tools'),
   kubernetes: toolsModule('kubernetes', kubernetesVersion),
   'helm-3': toolsModule('helm-3'),
   'helm-4': toolsModule('helm-4'),
