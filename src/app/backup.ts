@@ -17,16 +17,22 @@ import { DataLayout } from '../storage/filesystem/layout.ts'
 import { makeOperations } from './collecting.ts'
 import { quiet, requireDataDirectory } from './offline.ts'
 
-/** @param target a directory, or a stream that gets an archive. */
+/**
+ * @param target a directory, or a stream that gets an archive.
+ * @param options.verifies of a directory: what it holds already, too.
+ */
 export async function* backUp(
   dataDir: string,
   target: string | Writable,
+  options: { readonly verifies: boolean },
   signal: AbortSignal,
 ): AsyncGenerator<OperationEvent> {
   await requireDataDirectory(dataDir)
   const layout = new DataLayout(resolve(dataDir))
   await using opened =
-    typeof target === 'string' ? await DirectoryTarget.open(resolve(target)) : new TarTarget(target)
+    typeof target === 'string'
+      ? await DirectoryTarget.open(resolve(target), options)
+      : new TarTarget(target)
   const snapshots = new SqliteSnapshots(layout.database)
   const settings = { snapshotsMax: limits.backupSnapshotsMax, version }
   yield* work('backup', signal, (monitor) =>

@@ -22,12 +22,18 @@ export function backupCommand(host: WorkHost, terminal: Terminal = processTermin
     .description('copy all that a data directory holds, while Trow runs or not')
     .argument('<target>', 'directory, or - for a tar archive to standard output')
     .option('-d, --data-dir <directory>', 'of the Trow', './data')
+    .option('--verify', 'read what the target holds already, and copy anew what is damaged', false)
   addFormatOptions(command, ['text', 'json'])
-  return command.action(async (target: string, flags: CopyFlags) => {
+  return command.action(async (target: string, flags: CopyFlags & { readonly verify: boolean }) => {
     const signal = interruption(host, 'interrupted; the backup is not complete, start it again')
     const { backUp } = await import('../app/backup.ts')
     const isStream = target === '-'
-    const events = backUp(flags.dataDir, isStream ? process.stdout : target, signal)
+    const events = backUp(
+      flags.dataDir,
+      isStream ? process.stdout : target,
+      { verifies: flags.verify },
+      signal,
+    )
     // What an archive is written to is no place for words.
     const tell = (text: string): void =>
       isStream ? terminal.writeError(text) : terminal.write(text)

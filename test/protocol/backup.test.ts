@@ -141,6 +141,29 @@ test('a backup that is killed leaves the one before, and the next one is whole',
   assert.ok(await isWhole(after, 'app', 'v2', second))
 })
 
+test('what rotted in a backup is copied anew by a later one that verifies', async () => {
+  await using directory = await temporaryDirectory()
+  await using registry = await startRegistry()
+  const image = imageFixture({ seed: 9 })
+  await registry.push('app', 'v1', image)
+  const target = join(directory.path, 'backup')
+  assert.equal((await backUp(registry, target)).code, 0)
+  const [rotten, sound] = image.blobs
+  assert.ok(rotten && sound)
+  const pathOf = ({ digest }: { digest: string }) => join(target, blobName(digest as Digest))
+  const bytes = Buffer.from(rotten.bytes)
+  bytes.writeUInt8(bytes.readUInt8(0) ^ 1)
+  await writeFile(pathOf(rotten), bytes)
+  const trusting = await backUp(registry, target)
+  assert.match(trusting.stdout, /^0 blobs copied/m)
+  const args = ['backup', '--verify', '--data-dir', registry.dataDirectory, target]
+  const verifying = await runTrow(args)
+  assert.equal(verifying.code, 0, verifying.stderr)
+  assert.match(verifying.stdout, /^1 blob copied/m)
+  assert.ok(rotten.bytes.equals(await readFile(pathOf(rotten))))
+  assert.ok(sound.bytes.equals(await readFile(pathOf(sound))))
+})
+
 describe('a restore', () => {
   test('that is killed goes on, and until then nobody uses the directory', async () => {
     await using directory = await temporaryDirectory()

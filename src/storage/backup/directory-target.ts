@@ -11,17 +11,25 @@ import { isMissing } from '../filesystem/file-error.ts'
 import { listVolumeNames } from '../filesystem/volume-names.ts'
 import { blobName, databaseName, markName, parseBlobName } from './names.ts'
 import type { BackupTarget } from './target.ts'
-import { writeVerified } from './verified-copy.ts'
+import { isIntact, writeVerified } from './verified-copy.ts'
 
 export class DirectoryTarget implements BackupTarget {
   readonly #root: string
+  readonly #verifies: boolean
 
-  private constructor(root: string) {
+  private constructor(root: string, verifies: boolean) {
     this.#root = root
+    this.#verifies = verifies
   }
 
-  /** @throws StartError when the directory holds anything but a backup. */
-  static async open(root: string): Promise<DirectoryTarget> {
+  /**
+   * @param options.verifies reads what is there already, rather than to trust it for its size.
+   * @throws StartError when the directory holds anything but a backup.
+   */
+  static async open(
+    root: string,
+    options: { readonly verifies: boolean },
+  ): Promise<DirectoryTarget> {
     await mkdir(root, { recursive: true })
     const names = await listVolumeNames(root)
     if (names.length > 0 && !names.includes(markName)) {
@@ -29,12 +37,14 @@ export class DirectoryTarget implements BackupTarget {
         `${root} is not empty and no backup (it holds no ${markName}): name another directory`,
       )
     }
-    return new DirectoryTarget(root)
+    return new DirectoryTarget(root, options.verifies)
   }
 
   async hasBlob(digest: Digest, size: number): Promise<boolean> {
+    const path = join(this.#root, blobName(digest))
     try {
-      return (await stat(join(this.#root, blobName(digest)))).size === size
+      if ((await stat(path)).size !== size) return false
+      return !this.#verifies || (await isIntact(path, digest))
     } catch (error) {
       if (isMissing(error)) return false
       throw error

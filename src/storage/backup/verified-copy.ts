@@ -18,6 +18,18 @@ export async function* readFileBytes(path: string): AsyncGenerator<Uint8Array> {
   }
 }
 
+/** @returns whether its bytes are there, can be read and are those of the digest. */
+export async function isIntact(path: string, digest: Digest): Promise<boolean> {
+  const digester = new Digester(digestAlgorithm(digest))
+  try {
+    for await (const chunk of readFileBytes(path)) digester.update(chunk)
+  } catch (error) {
+    if (error instanceof UnreadableFile) return false
+    throw error
+  }
+  return digester.digest() === digest
+}
+
 /**
  * The file gets its name only if its bytes are those of the digest.
  * @returns whether they are.
