@@ -3,19 +3,33 @@
  * and what its tags point at; the manifests say the rest. A manifest is taken even where something that it needs is lost,
  * and that is told.
  */
-import { digestAlgorithm, digestOf } from '../oci/digest.ts'
+import { type Digest, digestAlgorithm, digestOf } from '../oci/digest.ts'
 import { OciError } from '../oci/errors.ts'
 import { parseManifest } from '../oci/manifest.ts'
 import { isProxiedName } from '../oci/proxied-name.ts'
 import { isDigestReference } from '../oci/reference.ts'
 import type { RepositoryName } from '../oci/repository-name.ts'
+import type { Tag } from '../oci/tag.ts'
 import { entryOf } from './manifest-entry.ts'
 import type { OperationMonitor } from './operation.ts'
 import { type BlobStore, UnreadableContent } from './ports/blob-store.ts'
-import type { Link, LinkStore } from './ports/link-store.ts'
+import type { Link, LinkEntry, LinkStore } from './ports/link-store.ts'
 import type { MetadataStore } from './ports/metadata-store.ts'
 import type { ManifestEntry } from './ports/records.ts'
 import { readWhole } from './read-whole.ts'
+
+/**
+ * As they were told last. There may be millions, so no more is kept of each than its digest, once, and what
+ * else it says.
+ */
+type LastLinks = Map<RepositoryName, RepositoryLinks>
+
+interface RepositoryLinks {
+  readonly blobs: Set<Digest>
+  /** With their media types. */
+  readonly manifests: Map<Digest, string>
+  readonly tags: Map<Tag, Pick<Link, 'digest' | 'mediaType'>>
+}
 
 interface Parts {
   readonly metadata: MetadataStore
@@ -58,36 +72,31 @@ export class Rebuild {
   }
 
   async run(): Promise<RebuildReport> {
-    const links = await this.#readLinks()
+    const last = await this.#readLinks()
+    const total = last
+      .values()
+      .reduce((sum, { blobs, manifests, tags }) => sum + blobs.size + manifests.size + tags.size, 0)
     let done = 0
-    for (const link of links) {
+    for (const link of inOrder(last)) {
       this.#monitor.signal.throwIfAborted()
       await this.#restore(link)
       done += 1
-      this.#monitor.progress({ step: 'links', done, total: links.length })
+      this.#monitor.progress({ step: 'links', done, total })
     }
     return { repositories: this.#repositories.size, ...this.#counts }
   }
 
-  /** As they were told last. */
-  async #readLinks(): Promise<Link[]> {
-    const last = new Map<string, Link>()
+  async #readLinks(): Promise<LastLinks> {
+    const last: LastLinks = new Map()
     for await (const entry of this.#parts.links.read()) {
       if ('damaged' in entry) {
         this.#counts.problems += 1
         await this.#monitor.tell({ message: `a line of links.log is damaged: ${entry.damaged}` })
         continue
       }
-      const key = `${entry.repository} ${entry.reference}`
-      if (entry.digest === undefined) last.delete(key)
-      else last.set(key, entry)
+      note(last, entry)
     }
-    // A manifest may have been pushed with another media type after the tag was told.
-    const links = [...last.values()].map((link) => {
-      const { mediaType } = last.get(`${link.repository} ${link.digest}`) ?? link
-      return { ...link, mediaType }
-    })
-    return links.toSorted((a, b) => rankOf(a) - rankOf(b))
+    return last
   }
 
   async #restore(link: Link): Promise<void> {
@@ -148,8 +157,36 @@ export class Rebuild {
   }
 }
 
+function note(last: LastLinks, { repository, reference, ...told }: LinkEntry): void {
+  const known = last.get(repository)
+  const links = known ?? { blobs: new Set(), manifests: new Map(), tags: new Map() }
+  if (known === undefined) last.set(repository, links)
+  if (!isDigestReference(reference)) {
+    if (told.digest === undefined) links.tags.delete(reference)
+    else links.tags.set(reference, told)
+    return
+  }
+  links.blobs.delete(reference)
+  links.manifests.delete(reference)
+  if (told.digest === undefined) return
+  if (told.mediaType === '') links.blobs.add(reference)
+  else links.manifests.set(reference, told.mediaType)
+}
+
 /** Blobs, then manifests, then the tags that point at them. */
-function rankOf({ reference, mediaType }: Link): number {
-  if (!isDigestReference(reference)) return 2
-  return mediaType === '' ? 0 : 1
+function* inOrder(last: LastLinks): Generator<Link> {
+  for (const [repository, { blobs }] of last) {
+    for (const digest of blobs) yield { repository, reference: digest, digest, mediaType: '' }
+  }
+  for (const [repository, { manifests }] of last) {
+    for (const [digest, mediaType] of manifests) {
+      yield { repository, reference: digest, digest, mediaType }
+    }
+  }
+  for (const [repository, { manifests, tags }] of last) {
+    for (const [reference, { digest, mediaType }] of tags) {
+      // A manifest may have been pushed with another media type after the tag was told.
+      yield { repository, reference, digest, mediaType: manifests.get(digest) ?? mediaType }
+    }
+  }
 }
