@@ -2,6 +2,7 @@
  * The write side of another registry, as verbs (distribution specification, "Push"). A blob goes up in
  * one piece, behind a session that the registry names; what it says is wrong is said as it says it.
  */
+import { setTimeout as delay } from 'node:timers/promises'
 import { limits } from '../config/limits.ts'
 import { type Descriptor, isRecord } from '../oci/descriptor.ts'
 import { type Digest, isDigest } from '../oci/digest.ts'
@@ -28,6 +29,8 @@ export interface BlobPush {
 }
 
 type Request = Omit<SessionRequest, 'scope'>
+
+const cancelRetryMs = 50
 
 export class PushClient implements AsyncDisposable {
   readonly #options: RegistryClientOptions
@@ -89,14 +92,39 @@ export class PushClient implements AsyncDisposable {
     if (location === undefined || url === null || url.origin !== started.url.origin) {
       throw contentError(started.url, 'it does not say where the blob is to be sent')
     }
+    const session = url.href
     url.searchParams.set('digest', digest)
-    await this.#put(repository, {
-      path: url.href,
-      headers: { 'content-type': 'application/octet-stream', 'content-length': String(size) },
-      body: open,
-      signal,
-    })
+    try {
+      await this.#put(repository, {
+        path: url.href,
+        headers: { 'content-type': 'application/octet-stream', 'content-length': String(size) },
+        body: open,
+        signal,
+      })
+    } catch (error) {
+      await this.#cancel(repository, session)
+      throw error
+    }
     return true
+  }
+
+  /**
+   * So that the registry need not keep what came until the session expires; if it does, no harm is done. It may
+   * refuse (416) as long as it has not seen that the push is over.
+   */
+  async #cancel(repository: RepositoryName, session: string): Promise<void> {
+    const signal = AbortSignal.timeout(limits.pushCancelSecondsMax * 1000)
+    try {
+      for (;;) {
+        const request = { method: 'DELETE', path: session, signal } as const
+        const response = await this.#send(repository, request)
+        await discard(response)
+        if (response.status !== 416) return
+        await delay(cancelRetryMs, undefined, { signal })
+      }
+    } catch {
+      // Why the push failed is what is told.
+    }
   }
 
   async pushManifest(

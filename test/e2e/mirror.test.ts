@@ -14,6 +14,7 @@ import { type Registry, startRegistry } from '../support/start-registry.ts'
 import { temporaryDirectory, type TemporaryDirectory } from '../support/temporary-directory.ts'
 import { findTool, requireTool } from '../support/tools.ts'
 import { UpstreamGate } from '../support/upstream-gate.ts'
+import { until } from '../support/until.ts'
 import { startUpstream, type Upstream } from '../support/upstream-registry.ts'
 import { Relay } from './relay.ts'
 
@@ -46,6 +47,10 @@ async function push(host: string, repository: string, tag: string, image: ImageF
 async function digestAt(registry: Registry, repository: string, reference: string) {
   const reply = await registry.request('HEAD', `/v2/${repository}/manifests/${reference}`)
   return reply.status === 200 ? reply.headers['docker-content-digest'] : reply.status
+}
+
+async function openUploads(registry: Registry): Promise<number> {
+  return (await readdir(join(registry.dataDirectory, 'uploads'))).length
 }
 
 /** The digests of all files, by path. */
@@ -204,6 +209,19 @@ describe(
       assert.match(limited.stderr, /answered 429 .*: try again in 3600 s/)
     })
 
+    test('leaves no session behind when it is interrupted', async () => {
+      await using to = await startRegistry()
+      await using slow = await Relay.start(async () => Number(upstream.host.split(':')[1]))
+      slow.haltsAfter = 2 * MB
+      const running = startTrow(['mirror', slow.host, '--repository', 'b/large', '--to', to.url])
+      await slow.passed('pull', 2 * MB)
+      await until('the blob is on its way', async () => (await openUploads(to)) === 1)
+      running.signal('SIGINT')
+      const { code, stderr } = await running.result
+      assert.equal(code, 130, stderr)
+      assert.equal(await openUploads(to), 0)
+    })
+
     /** One that is killed when so many bytes have come, and run again; and one that nothing happens to. */
     async function killAndRepeat(
       bytes: number,
@@ -242,6 +260,27 @@ describe(
           assert.equal(await digestAt(registry, 'c/many', `v${at}`), image.root.digest)
         }
         const scrub = await runTrow(['scrub', registry.url])
+        assert.equal(scrub.code, 0, scrub.stdout + scrub.stderr)
+      })
+
+      test(`trow mirror into a running Trow killed after ${bytes / MB} MB completes when run again`, async () => {
+        await using to = await startRegistry()
+        await using relay = await Relay.start(async () => Number(upstream.host.split(':')[1]))
+        const command = ['mirror', relay.host, '--repository', 'c/many', '--to', to.url]
+        const running = startTrow(command)
+        await relay.passed('pull', bytes)
+        running.signal('SIGKILL')
+        assert.equal((await running.result).code, null)
+        const again = await runTrow(command)
+        assert.equal(again.code, 0, again.stdout + again.stderr)
+        for (const [at, image] of many.entries()) {
+          assert.equal(await digestAt(to, 'c/many', `v${at}`), image.root.digest)
+          for (const { digest, bytes } of image.blobs) {
+            const reply = await to.request('GET', `/v2/c/many/blobs/${digest}`)
+            assert.ok(reply.body.equals(bytes))
+          }
+        }
+        const scrub = await runTrow(['scrub', to.url])
         assert.equal(scrub.code, 0, scrub.stdout + scrub.stderr)
       })
 

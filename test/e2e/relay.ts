@@ -12,6 +12,8 @@ export type Direction = 'push' | 'pull'
 export class Relay implements AsyncDisposable {
   /** Each ends the next connection on which so many bytes have come from the server, at that byte. */
   readonly cuts: number[] = []
+  /** No more comes from the server on a connection on which so many bytes have. */
+  haltsAfter = Infinity
   readonly #target: () => Promise<number>
   readonly #server = createServer((client) => void this.#relay(client))
   readonly #sockets = new Set<Socket>()
@@ -82,6 +84,7 @@ export class Relay implements AsyncDisposable {
         const [at = Infinity] = this.cuts
         const rest = at - passed
         passed += chunk.length
+        if (passed >= this.haltsAfter) return
         if (passed < at) return done(null, chunk)
         this.cuts.shift()
         transform.unpipe(client)

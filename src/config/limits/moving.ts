@@ -3,6 +3,8 @@ const MiB = 1024 * 1024
 const GiB = 1024 * MiB
 
 export const movingLimits = {
+  /** How long a push that failed waits for the registry to drop what came. */
+  pushCancelSecondsMax: 5,
   moveJobsDefault: 4,
   moveJobsMax: 32,
   /** Names of images held in memory, some 200 bytes each. */
