@@ -2,9 +2,14 @@
 
 import type { Aim, Bench, Benchmark, Outcome } from './harness/bench.ts'
 import { Content, type StoredImage } from './harness/content.ts'
-import { type Distribution, findDistributions } from './harness/distribution.ts'
 import { type NginxOptions, requestsOf, startNginx } from './harness/nginx.ts'
-import { parallelLayers, pullImage, startCache } from './harness/pulling.ts'
+import {
+  type CacheName,
+  findOtherCaches,
+  parallelLayers,
+  pullImage,
+  startCache,
+} from './harness/pulling.ts'
 import type { Server } from './harness/server.ts'
 import { interleave, medianOf, ratioOf } from './harness/statistics.ts'
 
@@ -55,7 +60,7 @@ async function measureCrowds(bench: Bench): Promise<Outcome> {
     'bench/app',
     Array.from({ length: layers }, () => Math.ceil(bytes / layers)),
   )
-  const peers = findDistributions(bench)
+  const peers = findOtherCaches(bench)
   const rows: string[][] = []
   const aims: Aim[] = []
   for (const scene of scenes) {
@@ -111,7 +116,7 @@ function nameOf(cache: string, clients: number): string {
 
 function subject(
   bench: Bench,
-  { cache: name, clients }: { readonly cache: 'trow' | Distribution; readonly clients: number },
+  { cache: name, clients }: { readonly cache: CacheName; readonly clients: number },
   upstream: Server,
   image: StoredImage,
 ): { name: string; measure: () => Promise<Pulled> } {

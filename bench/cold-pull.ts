@@ -3,9 +3,15 @@
 import type { Aim, Bench, Benchmark, Outcome } from './harness/bench.ts'
 import { Client } from './harness/client.ts'
 import { Content, pushImage, type StoredImage } from './harness/content.ts'
-import { type Distribution, findDistributions, startDistribution } from './harness/distribution.ts'
+import { startDistribution } from './harness/distribution.ts'
 import { startNginx } from './harness/nginx.ts'
-import { parallelLayers, pullImage, startCache } from './harness/pulling.ts'
+import {
+  type CacheName,
+  findOtherCaches,
+  parallelLayers,
+  pullImage,
+  startCache,
+} from './harness/pulling.ts'
 import type { Server } from './harness/server.ts'
 import { interleave, median, medianOf, percentile, ratioOf } from './harness/statistics.ts'
 
@@ -35,7 +41,7 @@ async function measureColdPulls(bench: Bench): Promise<Outcome> {
     'bench/small',
     Array.from({ length: isQuick ? 4 : 40 }, () => MiB),
   )
-  const caches = ['trow', ...findDistributions(bench)] as const
+  const caches = ['trow', ...findOtherCaches(bench)] as const
   const slow = { asRegistry: true, bytesPerSecondMax: gigabitBytesPerSecond / parallelLayers }
   const upstreams = [
     { name: 'nginx at 1 Gbit/s', start: () => startNginx(bench, content, slow), atMost: 1.1 },
@@ -64,8 +70,6 @@ async function startFilled(bench: Bench, image: StoredImage): Promise<Server> {
   await pushImage(server.url, image)
   return server
 }
-
-type CacheName = 'trow' | Distribution
 
 interface Totals {
   readonly name: string

@@ -3,9 +3,8 @@
 import type { Aim, Bench, Benchmark, Outcome } from './harness/bench.ts'
 import { Client } from './harness/client.ts'
 import { Content, type StoredImage } from './harness/content.ts'
-import { type Distribution, findDistributions } from './harness/distribution.ts'
 import { startNginx } from './harness/nginx.ts'
-import { startCache } from './harness/pulling.ts'
+import { type CacheName, findOtherCaches, startCache } from './harness/pulling.ts'
 import type { Server } from './harness/server.ts'
 import { median } from './harness/statistics.ts'
 
@@ -35,7 +34,7 @@ async function measureDeadUpstreams(bench: Bench): Promise<Outcome> {
   const rows: string[][] = []
   const aims: Aim[] = []
   for (const how of ['killed', 'stopped'] as const) {
-    for (const name of ['trow', ...findDistributions(bench)] as const) {
+    for (const name of ['trow', ...findOtherCaches(bench)] as const) {
       bench.say(`${name}, ${how}`)
       const pulls = await measurePulls(bench, content, { name, how, image })
       rows.push([how, name, ...cellsOf(pulls)])
@@ -55,7 +54,7 @@ function cellsOf({ warm, first, slowest, later }: Pulls): string[] {
 }
 
 interface Scene {
-  readonly name: 'trow' | Distribution
+  readonly name: CacheName
   readonly how: 'killed' | 'stopped'
   readonly image: StoredImage
 }

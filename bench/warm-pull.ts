@@ -2,10 +2,9 @@
 
 import type { Aim, Bench, Benchmark, Outcome } from './harness/bench.ts'
 import { Content, pushImage } from './harness/content.ts'
-import { findDistributions } from './harness/distribution.ts'
 import { cpuPerRequest, ratePerSecond, type Sample, wrk } from './harness/load.ts'
 import { startNginx } from './harness/nginx.ts'
-import { startCache } from './harness/pulling.ts'
+import { findOtherCaches, startCache } from './harness/pulling.ts'
 import type { Server } from './harness/server.ts'
 import { interleave, medianOf, ratioOf } from './harness/statistics.ts'
 
@@ -50,7 +49,7 @@ async function measureWarmPulls(bench: Bench): Promise<Outcome> {
     { name: cached, ...ours },
     { name: asking, ...(await cache('trow')) },
   ]
-  for (const name of findDistributions(bench)) targets.push({ name, ...(await cache(name)) })
+  for (const name of findOtherCaches(bench)) targets.push({ name, ...(await cache(name)) })
   const layer = image.blobs.at(-1)?.digest ?? ''
   const cases = [
     { name: 'manifest by tag', path: `manifests/${image.tag}`, connections: 32 },

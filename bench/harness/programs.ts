@@ -39,7 +39,7 @@ export function findDistribution3(): string | undefined {
 }
 
 /** Of zot, which is built by hand: the registry and its load generator, and what makes them. */
-const zotTargets = { zot: 'binary-minimal', zb: 'bench' } as const
+const zotTargets = { zot: 'binary EXTENSIONS=sync', zb: 'bench' } as const
 
 export type ZotProgram = keyof typeof zotTargets
 

@@ -1,13 +1,22 @@
-// Caches of other registries as benchmarks see them: Trow and distribution's proxy mode by one
-// interface, and pulling a large image from any of them or from the upstream itself.
+// Caches of other registries as benchmarks see them: Trow, distribution's proxy mode and zot's sync on demand by
+// one interface, and pulling a large image from any of them or from the upstream itself.
 
 import { rm } from 'node:fs/promises'
 import type { Bench } from './bench.ts'
 import type { StoredImage } from './content.ts'
-import { type Distribution, startDistribution } from './distribution.ts'
+import { type Distribution, findDistributions, startDistribution } from './distribution.ts'
 import { curl } from './load.ts'
 import type { Server } from './server.ts'
 import { cachedRepository, startTrow, type TrowOptions } from './trow.ts'
+import { hasZot, startZot } from './zot.ts'
+
+export type OtherCache = Distribution | 'zot'
+export type CacheName = 'trow' | OtherCache
+
+/** Those that are here; what is not is noted. */
+export function findOtherCaches(bench: Bench): OtherCache[] {
+  return [...findDistributions(bench), ...(hasZot(bench) ? (['zot'] as const) : [])]
+}
 
 export interface Cache extends AsyncDisposable {
   readonly server: Server
@@ -17,14 +26,11 @@ export interface Cache extends AsyncDisposable {
 
 export async function startCache(
   bench: Bench,
-  name: 'trow' | Distribution,
+  name: CacheName,
   upstream: Server,
   options: Pick<TrowOptions, 'tagTtlSeconds'> = {},
 ): Promise<Cache> {
-  const server =
-    name === 'trow'
-      ? await startTrow(bench, { ...options, upstreams: [upstream.host] })
-      : await startDistribution(bench, name, { proxyOf: upstream.url })
+  const server = await startServer(bench, name, upstream, options)
   return {
     server,
     nameOf: (repository) => (name === 'trow' ? cachedRepository(upstream, repository) : repository),
@@ -33,6 +39,17 @@ export async function startCache(
       await rm(server.directory, { recursive: true, force: true })
     },
   }
+}
+
+async function startServer(
+  bench: Bench,
+  name: CacheName,
+  upstream: Server,
+  options: Pick<TrowOptions, 'tagTtlSeconds'>,
+): Promise<Server> {
+  if (name === 'trow') return await startTrow(bench, { ...options, upstreams: [upstream.host] })
+  if (name === 'zot') return await startZot(bench, { syncOf: upstream.url })
+  return await startDistribution(bench, name, { proxyOf: upstream.url })
 }
 
 /** Layers that containerd fetches at a time. */

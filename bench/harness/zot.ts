@@ -14,10 +14,15 @@ export function hasZot(bench: Bench): boolean {
   return false
 }
 
-export async function startZot({ scratch }: Bench): Promise<Server> {
+export interface ZotOptions {
+  /** URL of the registry that it is a cache of: it syncs on demand what it is asked for. */
+  readonly syncOf?: string
+}
+
+export async function startZot({ scratch }: Bench, options: ZotOptions = {}): Promise<Server> {
   const directory = scratch.directory('zot')
   const config = join(directory, 'config.json')
-  writeFileSync(config, JSON.stringify(configOf(directory)))
+  writeFileSync(config, JSON.stringify(configOf(directory, options)))
   const program = findZotProgram('zot')
   if (program === undefined) throw new Error(`zot not found; to get it: ${howToGet('zot')}`)
   return Server.start({
@@ -32,12 +37,14 @@ export async function startZot({ scratch }: Bench): Promise<Server> {
   })
 }
 
-function configOf(directory: string): object {
+function configOf(directory: string, { syncOf }: ZotOptions): object {
+  const registries = [{ urls: [syncOf], onDemand: true, tlsVerify: false }]
   return {
     distSpecVersion: '1.1.1',
     storage: { rootDirectory: join(directory, 'data'), commit: true },
     // By default a request that takes longer than a minute is cut off.
     http: { address: '127.0.0.1', port: '0', readTimeout: '10m', writeTimeout: '10m' },
     log: { level: 'info' },
+    ...(syncOf !== undefined && { extensions: { sync: { enable: true, registries } } }),
   }
 }
