@@ -67,12 +67,13 @@ export async function openStores(
   return { stores, root: layout.root, directory }
 }
 
-/** Where there are none yet, or somebody removed them, all of them are to be told. */
+/** Where there are none yet, or somebody removed or emptied them, all of them are to be told. */
 async function openLinks(
   { links: path }: DataLayout,
   metadata: SqlMetadataStore,
   resources: AsyncDisposableStack,
 ): Promise<LinkStore> {
-  if (!(await LinkLog.exists(path))) await metadata.noteAllLinks()
-  return resources.use(await LinkLog.open(path))
+  const links = resources.use(await LinkLog.open(path))
+  if (links.bytes === 0) await metadata.noteAllLinks()
+  return links
 }

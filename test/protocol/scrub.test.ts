@@ -183,25 +183,30 @@ describe('a database that is lost', () => {
     assert.deepEqual(await answers(registry), before)
   })
 
-  test('can be made anew after links that were missing came back by themselves', async () => {
-    await using registry = await startRegistry()
-    await pushAll(registry)
-    const before = await answers(registry)
-    await registry.stop()
-    const links = join(registry.dataDirectory, 'links.log')
-    await rm(links)
-    const refused = await rebuild(registry.dataDirectory)
-    assert.match(refused.stderr, /has no links, from which the database could be made/)
-    await registry.restart()
-    await until('the links are back', async () =>
-      (await readFile(links, 'utf8')).includes('"other","x"'),
-    )
-    await registry.stop()
-    await removeDatabase(registry.dataDirectory)
-    assert.equal((await rebuild(registry.dataDirectory)).code, 0)
-    await registry.restart()
-    assert.deepEqual(await answers(registry), before)
-  })
+  for (const [how, lose] of [
+    ['missing', rm],
+    ['emptied', truncate],
+  ] as const) {
+    test(`can be made anew after links that were ${how} came back by themselves`, async () => {
+      await using registry = await startRegistry()
+      await pushAll(registry)
+      const before = await answers(registry)
+      await registry.stop()
+      const links = join(registry.dataDirectory, 'links.log')
+      await lose(links)
+      const refused = await rebuild(registry.dataDirectory)
+      assert.match(refused.stderr, /has no links, from which the database could be made/)
+      await registry.restart()
+      await until('the links are back', async () =>
+        (await readFile(links, 'utf8')).includes('"other","x"'),
+      )
+      await registry.stop()
+      await removeDatabase(registry.dataDirectory)
+      assert.equal((await rebuild(registry.dataDirectory)).code, 0)
+      await registry.restart()
+      assert.deepEqual(await answers(registry), before)
+    })
+  }
 
   test('comes back as it was, without what the links had beside it before they were repaired', async () => {
     await using registry = await startRegistry()

@@ -4,7 +4,7 @@
  * sync; a file for each link would cost two syncs and two names each.
  */
 import { constants } from 'node:fs'
-import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises'
+import { type FileHandle, open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { createInterface } from 'node:readline'
 import { crc32 } from 'node:zlib'
@@ -13,7 +13,7 @@ import { isDigest } from '../../oci/digest.ts'
 import type { Reference } from '../../oci/reference.ts'
 import { isRepositoryName } from '../../oci/repository-name.ts'
 import type { Link, LinkEntry, LinkStore } from '../../registry/ports/link-store.ts'
-import { isMissing, translated } from './file-error.ts'
+import { translated } from './file-error.ts'
 
 const emptyToAppend = constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC | constants.O_APPEND
 
@@ -32,15 +32,6 @@ export class LinkLog implements LinkStore, AsyncDisposable {
     this.#path = path
     this.#file = file
     this.#bytes = bytes
-  }
-
-  static async exists(path: string): Promise<boolean> {
-    try {
-      return (await stat(path)).isFile()
-    } catch (error) {
-      if (isMissing(error)) return false
-      throw translated(error)
-    }
   }
 
   /** Makes it where there is none. */
