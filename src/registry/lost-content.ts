@@ -22,12 +22,12 @@ export interface LostContent {
   readonly found: number | undefined
 }
 
-/** @throws when they cannot be put aside. */
+/** Never rejects: on a disk that cannot be written it is told all the same. */
 export async function reportLost(parts: Parts, lost: LostContent, log: Log): Promise<void> {
   const { repository, kind, record, found } = lost
   const { digest, size } = record
   parts.damage.note('serving')
-  const isAside = found !== undefined && (await putAsideIfWrong(parts, digest))
+  const isAside = found !== undefined && (await putAsideIfWrong(parts, digest).catch(() => false))
   log.error(
     { repository, digest, expected: size, found: found ?? null, quarantined: isAside },
     `the bytes of a ${kind} are damaged: expected ${size} bytes, found ${describe(size, found)}; ` +

@@ -2,7 +2,7 @@
 // that is as if it had been lost.
 
 import assert from 'node:assert/strict'
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { describe, test } from 'node:test'
 import type { Digest } from '../../src/oci/digest.ts'
 import { DataLayout } from '../../src/storage/filesystem/layout.ts'
@@ -174,4 +174,19 @@ test('a blob of another registry whose file is gone is told, counted and fetched
     /a blob are damaged: expected 20000 bytes, found nothing; it is fetched again/,
   )
   assert.equal(await damagedCount(scene.registry), 1)
+})
+
+test('a damaged blob of another registry is fetched again though it cannot be put aside', async () => {
+  await using scene = await startScene()
+  const { digest, bytes } = scene.addBlob('cut', 20_000)
+  assert.ok((await scene.blob(digest)).body.equals(bytes))
+  await scene.kept(digest)
+  const layout = new DataLayout(scene.registry.dataDirectory)
+  await truncate(layout.blob(digest as Digest), 10_000)
+  await rm(layout.quarantine, { recursive: true })
+  await writeFile(layout.quarantine, 'in its place')
+  const again = await scene.blob(digest)
+  assert.ok(again.body.equals(bytes))
+  const line = await scene.registry.logged(({ msg }) => msg.includes('found 10000 bytes'))
+  assert.equal(line['quarantined'], false)
 })
