@@ -5,7 +5,6 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Digest } from '../oci/digest.ts'
-import { OciError } from '../oci/errors.ts'
 import type { CacheUses } from './cache-uses.ts'
 import { CacheTally, type Reservation } from './cache-tally.ts'
 import type { KnownDamage } from './known-damage.ts'
@@ -102,8 +101,12 @@ export class Eviction implements CacheRoom, AsyncDisposable {
   /** As far as it is known: all that may be cached can be evicted, unless nothing is. */
   get #freeBytes(): number {
     if (this.#maxBytes === undefined) return Number.POSITIVE_INFINITY
-    if (this.#parts.damage.database === undefined) return this.#maxBytes
-    return this.#maxBytes - this.#tally.bytes
+    return this.#isDatabaseDamaged ? this.#maxBytes - this.#tally.bytes : this.#maxBytes
+  }
+
+  /** Then nothing is evicted: somebody may need what it does not say so of. */
+  get #isDatabaseDamaged(): boolean {
+    return this.#parts.damage.database !== undefined
   }
 
   use(digest: Digest): Disposable {
@@ -149,6 +152,7 @@ export class Eviction implements CacheRoom, AsyncDisposable {
 
   #isNeeded(cause: 'write' | 'release'): boolean {
     if (this.#maxBytes === undefined || this.#isStopping || this.#isPausing()) return false
+    if (this.#isDatabaseDamaged) return false
     if (!this.#isMeasured()) return true
     const { bytes } = this.#tally
     if (bytes > this.#highBytes) return true
@@ -199,7 +203,6 @@ export class Eviction implements CacheRoom, AsyncDisposable {
     let after: Evictable | undefined
     let blobs = 0
     try {
-      this.#requireSoundDatabase()
       for (;;) {
         const left = bytes - (this.#totals.bytes - before.bytes)
         if (left <= 0 || this.#isStopping) break
@@ -218,7 +221,6 @@ export class Eviction implements CacheRoom, AsyncDisposable {
   }
 
   async #evictToLow(): Promise<void> {
-    this.#requireSoundDatabase()
     const before = this.#totals
     this.#countRemoved(await this.#parts.removal.removeContent([]))
     // Nothing goes for a count that may be too high.
@@ -236,13 +238,6 @@ export class Eviction implements CacheRoom, AsyncDisposable {
       await nextTurn()
     }
     this.#report(before, blobs)
-  }
-
-  /** @throws OciError UNAVAILABLE: somebody may need what a damaged database does not say so of. */
-  #requireSoundDatabase(): void {
-    const { database } = this.#parts.damage
-    if (database === undefined) return
-    throw new OciError('UNAVAILABLE', { message: `nothing is evicted: ${database}` })
   }
 
   /** Bytes above the low watermark; measured where that is not certain. */
@@ -265,6 +260,7 @@ export class Eviction implements CacheRoom, AsyncDisposable {
     after: Evictable | undefined,
   ): Promise<{ last: Evictable | undefined; blobs: number } | undefined> {
     const { metadata, removal, uses, manifests } = this.#parts
+    if (this.#isDatabaseDamaged) return undefined
     await uses.flush()
     const page = { limit: this.#settings.perStepMax, ...(after && { after }) }
     const entries = await metadata.listEvictable(page)
