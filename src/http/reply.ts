@@ -3,6 +3,7 @@
  * is out a failure can only be told by cutting the connection.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { endOfTurn } from '../lib/end-of-turn.ts'
 
 export interface Reply {
   readonly status: number
@@ -69,6 +70,9 @@ async function sendWhole(
   { status, body }: { status: number; body: string | Uint8Array | undefined },
   beforeEnd: Sending['beforeEnd'],
 ): Promise<void> {
+  // Answers to different clients at once: on a machine with both, to wake a client that waits costs
+  // more than to write to it, and those that are written to meanwhile need not be woken one by one.
+  await endOfTurn()
   // 204 and 304 must not carry a Content-Length of their (absent) body; RFC 9110, 8.6.
   if (status !== 204 && status !== 304 && !response.hasHeader('Content-Length')) {
     response.setHeader('Content-Length', body === undefined ? 0 : Buffer.byteLength(body))

@@ -8,6 +8,7 @@
 import pino from 'pino'
 import type { LogFormat, LogLevel } from '../config/config.ts'
 import { limits } from '../config/limits.ts'
+import { LineBatch } from './line-batch.ts'
 
 export type Logger = pino.Logger
 
@@ -63,7 +64,10 @@ function pinoLevel(level: LogLevel): pino.LevelWithSilent {
 
 /** Asynchronous, so that a slow reader of the log does not hold up requests; flushed at exit. */
 function jsonStream(): pino.DestinationStream {
-  return pino.destination({ fd: stdout, sync: false, maxLength: limits.logBufferBytesMax })
+  const output = pino.destination({ fd: stdout, sync: false, maxLength: limits.logBufferBytesMax })
+  const lines = new LineBatch(output)
+  process.once('exit', () => lines.flushSync())
+  return lines
 }
 
 /** In this thread: a worker would outlive what it logs for, or lose its last lines. */
