@@ -59,6 +59,8 @@ export async function openStores(
     uploads: new FilesystemUploadStore(layout, buffers, {
       writeBytes: limits.uploadWriteBytes,
       gatheredBytesMax: limits.uploadGatheredBytesMax,
+      syncBytes: limits.uploadSyncBytes,
+      syncsAtOnce: limits.uploadSyncsAtOnce,
     }),
     locks: new ContentLocks(),
     damage: new KnownDamage(),

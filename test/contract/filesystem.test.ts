@@ -7,6 +7,7 @@ import { mkdirSync, readdirSync, rmSync } from 'node:fs'
 import {
   chmod,
   type FileHandle,
+  open as openFile,
   readdir,
   readFile,
   rm,
@@ -51,6 +52,11 @@ class CountedBuffers extends ReadBuffers {
     this.taken -= 1
     buffer.fill(0xaa)
     super.give(buffer)
+  }
+
+  override forget(buffer: Buffer): void {
+    this.taken -= 1
+    super.forget(buffer)
   }
 }
 
@@ -219,6 +225,26 @@ describe('files', () => {
   })
 })
 
+test('an upload whose bytes were lost while more arrived has failed, though the last sync succeeds', async (t) => {
+  await using store = await open()
+  const { layout, buffers } = store
+  const id = 'lost' as UploadId
+  const settings = { writeBytes: 1_000, syncBytes: 5_000, syncsAtOnce: 1 }
+  const uploads = new FilesystemUploadStore(layout, buffers, settings)
+  await using probe = await openFile(layout.root, 'r')
+  const handles = Object.getPrototypeOf(probe) as FileHandle
+  const broken = Object.assign(new Error('EIO: i/o error, fdatasync'), { code: 'EIO' })
+  const syncs = t.mock.method(handles, 'datasync')
+  syncs.mock.mockImplementationOnce(() => Promise.reject(broken))
+  const pieces = inPieces(patternBytes(5_000), 1_000)
+  await assert.rejects(uploads.appendToUpload(id, 0, pieces, unobserved), /disk reports an error/)
+  assert.equal((await stat(layout.upload(id))).size, 0)
+  assert.equal(syncs.mock.callCount(), 1)
+  const again = inPieces(patternBytes(5_000), 1_000)
+  assert.equal((await uploads.appendToUpload(id, 0, again, unobserved)).appended, 5_000)
+  await uploads.deleteUpload(id)
+})
+
 describe('memory', () => {
   const range = { start: 0, endInclusive: 10 * bufferBytes - 1 }
   const file = {
@@ -259,6 +285,17 @@ describe('memory', () => {
     for (const reader of readers.splice(2)) await reader.return(undefined)
     for (let round = 0; round < 2; round += 1) await lengthsNow()
     assert.deepEqual(await lengthsNow(), new Set([bufferBytes]))
+  })
+
+  test('of readers is free as soon as nobody gets buffers of that size any more', () => {
+    const settings = { bytes: bufferBytes, pooledMax: 2, takenBytesMax: 2 * bufferBytes }
+    const buffers = new ReadBuffers({ ...settings, bytesBeyond: 100 })
+    const [kept, late] = [buffers.take(bufferBytes), buffers.take(bufferBytes)]
+    buffers.give(kept)
+    using _readers = new DisposableStack()
+    for (let count = 0; count < 4; count += 1) _readers.use(buffers.join())
+    buffers.give(late)
+    assert.deepEqual([kept.length, late.length], [0, 0])
   })
 
   test('of uploads is bounded: beyond it bytes are written as they come', async () => {

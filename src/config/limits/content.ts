@@ -34,6 +34,10 @@ export const contentLimits = {
   uploadWriteBytes: 512 * KiB,
   /** Such bytes of all uploads together, which share them; beyond it they are written as they come. */
   uploadGatheredBytesMax: 8 * MiB,
+  /** Bytes of an upload after which they are synced while more arrive: at the end few are left to. */
+  uploadSyncBytes: 16 * MiB,
+  /** Half of the threads that also read and write everything else. */
+  uploadSyncsAtOnce: 8,
 
   /** How much of a body of unknown length is let in at a time, where the disk has a bound. */
   storageStepBytes: 8 * MiB,

@@ -5,6 +5,7 @@
  * like: beyond the bound a reader gets small ones.
  */
 import type { FileHandle } from 'node:fs/promises'
+import { freeBytes } from '../../lib/free-bytes.ts'
 import { OciError } from '../../oci/errors.ts'
 import { type ByteRange, UnreadableContent } from '../../registry/ports/blob-store.ts'
 import { errorCode, translated } from './file-error.ts'
@@ -47,10 +48,17 @@ export class ReadBuffers {
     return buffer
   }
 
+  /** One that nobody uses any more. */
   give(buffer: Buffer): void {
     this.#takenBytes -= buffer.length
     const isWanted = buffer.length === this.#length && this.#free.length < this.#settings.pooledMax
     if (isWanted) this.#free.push(buffer)
+    else freeBytes(buffer)
+  }
+
+  /** One whose reader broke off: its memory stays until nothing refers to it. */
+  forget(buffer: Buffer): void {
+    this.#takenBytes -= buffer.length
   }
 
   #countReaders(more: number): void {
@@ -62,6 +70,7 @@ export class ReadBuffers {
     while (length > share && length > bytesBeyond) length = Math.ceil(length / 2)
     if (length === this.#length) return
     this.#length = length
+    for (const buffer of this.#free) freeBytes(buffer)
     this.#free = []
   }
 
@@ -117,7 +126,7 @@ export async function* readRange(
     // The kernel may still be writing into a buffer: it must not go back before that is over.
     await next?.chunk.catch(() => undefined)
     if (next !== undefined) buffers.give(next.buffer)
-    if (sent !== undefined) buffers.give(sent)
+    if (sent !== undefined) buffers.forget(sent)
   }
 }
 

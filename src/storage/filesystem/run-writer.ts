@@ -6,6 +6,7 @@
  * one by one, do not hold memory.
  */
 import type { FileHandle } from 'node:fs/promises'
+import { freeBytes } from '../../lib/free-bytes.ts'
 
 /** What all writers together have gathered and not yet written; they share the bound. */
 export interface GatheredRuns {
@@ -18,6 +19,8 @@ interface RunSettings {
   /** A run of so many bytes is written, or of a writer's share: one is gathered, one is written. */
   readonly runBytes: number
   readonly onWritten: ((offset: number) => void) | undefined
+  /** Told of the bytes of each run; what it throws fails the writing. */
+  readonly onRun: (bytes: number) => void
   readonly gathered: GatheredRuns
 }
 
@@ -78,7 +81,7 @@ export class RunWriter {
 
   #startRun(): void {
     if (this.#runLength === 0) return
-    const { onWritten, gathered } = this.#settings
+    const { onWritten, onRun, gathered } = this.#settings
     const run = this.#run
     const length = this.#runLength
     const position = this.#position
@@ -90,9 +93,12 @@ export class RunWriter {
     this.#writing = writeRun(this.#file, run, position)
       .finally(() => {
         gathered.bytes -= length
-        free(run)
+        // Left to the garbage collector they made it mark the whole heap for every 64 MiB that were
+        // pushed: a third of a push's processor time.
+        for (const bytes of run) freeBytes(bytes)
       })
       .then(() => {
+        onRun(length)
         onWritten?.(reached)
         this.#isWriting = false
         if (onWritten !== undefined) this.#startRun()
@@ -101,17 +107,6 @@ export class RunWriter {
     this.#writing.catch(() => {
       this.#hasFailed = true
     })
-  }
-}
-
-/**
- * Frees the memory of chunks that have an ArrayBuffer to themselves, as those of request bodies do.
- * Left to the garbage collector they made it mark the whole heap for every 64 MiB that were pushed: a
- * third of a push's processor time.
- */
-function free(run: readonly Uint8Array[]): void {
-  for (const { buffer, byteLength } of run) {
-    if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0)
   }
 }
 

@@ -15,6 +15,7 @@ import type {
   UploadStore,
 } from '../../registry/ports/upload-store.ts'
 import { renameDurably, syncDirectory } from '../../lib/durable.ts'
+import { EarlySyncs } from './early-sync.ts'
 import { isMissing, translated } from './file-error.ts'
 import type { DataLayout } from './layout.ts'
 import { type ReadBuffers, readRange } from './read-buffers.ts'
@@ -25,15 +26,23 @@ export class FilesystemUploadStore implements UploadStore {
   readonly #buffers: ReadBuffers
   readonly #writeBytes: number
   readonly #gathered: GatheredRuns
+  readonly #syncs: EarlySyncs
 
   constructor(
     layout: DataLayout,
     buffers: ReadBuffers,
-    settings: { writeBytes: number; gatheredBytesMax?: number },
+    settings: {
+      readonly writeBytes: number
+      readonly gatheredBytesMax?: number
+      readonly syncBytes?: number
+      readonly syncsAtOnce?: number
+    },
   ) {
     this.#layout = layout
     this.#buffers = buffers
     this.#writeBytes = settings.writeBytes
+    const { syncBytes = Infinity, syncsAtOnce = 1 } = settings
+    this.#syncs = new EarlySyncs({ syncBytes, syncsAtOnce })
     this.#gathered = { bytes: 0, writers: 0, bytesMax: settings.gatheredBytesMax ?? Infinity }
   }
 
@@ -44,9 +53,11 @@ export class FilesystemUploadStore implements UploadStore {
     observer: AppendObserver,
   ): Promise<AppendResult> {
     const file = await this.#openAt(id, offset)
+    const sync = this.#syncs.of(file)
     const settings = {
       runBytes: this.#writeBytes,
       onWritten: observer.onWritten,
+      onRun: (bytes: number) => sync.wrote(bytes),
       gathered: this.#gathered,
     }
     const writer = new RunWriter(file, offset, settings)
@@ -54,6 +65,7 @@ export class FilesystemUploadStore implements UploadStore {
     try {
       const result = await drain(chunks, writer, observer.onBytes)
       const appended = await writer.finish()
+      await sync.finish()
       // A file without bytes that a crash takes is made again by whoever appends at 0.
       if (appended > 0) await file.datasync()
       if (appended > 0 && offset === 0) await syncDirectory(this.#layout.uploads)
@@ -61,6 +73,7 @@ export class FilesystemUploadStore implements UploadStore {
     } catch (error) {
       // Gives the space back at once: on a full disk every other client waits for it.
       await writer.abandon()
+      await sync.finish().catch(() => undefined)
       await file.truncate(offset).catch(() => undefined)
       throw translated(error)
     } finally {
