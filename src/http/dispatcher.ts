@@ -85,7 +85,7 @@ export class Dispatcher {
     this.#parts.metrics.inFlight.inc()
     let status: number
     try {
-      status = await this.#send(served, await this.#reply(served))
+      status = await this.#send(served, this.#preflight(served) ?? (await this.#reply(served)))
     } catch (error) {
       status = endBroken(served, error)
     }
@@ -96,9 +96,6 @@ export class Dispatcher {
   #begin(request: IncomingMessage, response: ServerResponse, awaitsContinue: boolean): Served {
     const { socket } = request
     const id = randomUUID()
-    response.setHeader('X-Request-Id', id)
-    response.setHeader('X-Content-Type-Options', 'nosniff')
-    response.setHeader('Docker-Distribution-API-Version', 'registry/2.0')
     return {
       request,
       response,
@@ -149,25 +146,25 @@ export class Dispatcher {
     })
   }
 
-  /** @throws ClientGone, and nothing else. */
-  async #reply(served: Served): Promise<Reply> {
-    const { request } = served
-    const { cors } = this.#settings
-    const preflight = cors.preflight(request.method ?? '', request.headers)
-    if (preflight !== undefined) return { status: 204, headers: preflight }
-    const reply = await this.#answer(served)
-    if (cors.isOff) return reply
-    return { ...reply, headers: { ...reply.headers, ...cors.headers(request.headers) } }
+  #preflight({ request }: Served): Reply | undefined {
+    const headers = this.#settings.cors.preflight(request.method ?? '', request.headers)
+    return headers && { status: 204, headers }
   }
 
   /** @throws ClientGone, and nothing else. */
-  async #answer(served: Served): Promise<Reply> {
+  async #reply(served: Served): Promise<Reply> {
     try {
-      return await this.#handle(served)
+      return this.#withCors(served, await this.#handle(served))
     } catch (error) {
       if (isBrokenOff(served.request, error)) throw new ClientGone()
-      return this.#errorReply(served, error)
+      return this.#withCors(served, this.#errorReply(served, error))
     }
+  }
+
+  #withCors({ request }: Served, reply: Reply): Reply {
+    const { cors } = this.#settings
+    if (cors.isOff) return reply
+    return { ...reply, headers: { ...reply.headers, ...cors.headers(request.headers) } }
   }
 
   #errorReply({ context, client }: Served, error: unknown): Reply {
@@ -238,6 +235,14 @@ export class Dispatcher {
 /** A label of metrics must not be the client's to choose. */
 const knownMethods: readonly string[] = ['GET', 'HEAD', 'PUT', 'POST', 'PATCH', 'DELETE', 'OPTIONS']
 
+/** Names and values of headers in turn. */
+const headOfAll: readonly string[] = [
+  'X-Content-Type-Options',
+  'nosniff',
+  'Docker-Distribution-API-Version',
+  'registry/2.0',
+]
+
 /** Of these no handler reads a body: a client that sends one all the same is not to have it kept. */
 const bodiless: readonly string[] = ['GET', 'HEAD', 'DELETE', 'OPTIONS']
 
@@ -283,12 +288,15 @@ function endpointOf(route: Route, method: string): Endpoint {
   })
 }
 
+/** Read by many; written by nobody. */
+const noQuery = new URLSearchParams()
+
 /** Clients of proxies send the absolute form (RFC 9112, 3.2.2). */
 function splitTarget(target: string): { path: string; query: URLSearchParams } {
   const local = target.startsWith('/') ? target : target.replace(/^https?:\/\/[^/?]*/i, '')
   const mark = local.indexOf('?')
-  const path = mark === -1 ? local : local.slice(0, mark)
-  return { path, query: new URLSearchParams(mark === -1 ? '' : local.slice(mark + 1)) }
+  if (mark === -1) return { path: local, query: noQuery }
+  return { path: local.slice(0, mark), query: new URLSearchParams(local.slice(mark + 1)) }
 }
 
 /** A client that sent no Host is HTTP/1.0, and no registry client is. */
@@ -308,12 +316,13 @@ function isBrokenOff(request: IncomingMessage, error: unknown): boolean {
 
 /** Sends the reply, and sees to the body that nobody read. */
 async function sendAll(served: Served, reply: Reply): Promise<void> {
-  const { request, response, body } = served
+  const { request, response, context, body } = served
   const unread = unreadBody(request, body.isWithheld)
   if (unread === 'long' || unread === 'withheld') response.setHeader('Connection', 'close')
   // Begun before the answer: a client that takes its time for that would have us keep what it sent.
   if (unread === 'long' || unread === 'short') void body.discard()
   await sendReply(request, response, reply, {
+    head: ['X-Request-Id', context.id, ...headOfAll],
     onSent: (bytes) => {
       served.sent += bytes
     },

@@ -36,7 +36,7 @@ export function clientView(connection: Connection, trusted: BlockList): ClientVi
   const { headers, isTls, remoteAddress } = connection
   const direct = { proto: isTls ? 'https' : 'http', host: parseHost(headers.host) } as const
   const peer = parseAddress(remoteAddress ?? '')
-  if (peer === undefined || !isTrusted(peer, trusted)) {
+  if (peer === undefined || !tellsAnything(headers) || !isTrusted(peer, trusted)) {
     return { ...direct, clientAddress: peer ?? unknownAddress, external: false }
   }
   const elements = parseForwarded(joined(headers['forwarded'])) ?? []
@@ -48,6 +48,16 @@ export function clientView(connection: Connection, trusted: BlockList): ClientVi
     clientAddress: agreedAddress(peer, elements, headers, trusted),
     external: told.proto !== undefined || told.host !== undefined,
   }
+}
+
+function tellsAnything(headers: IncomingHttpHeaders): boolean {
+  return (
+    headers['forwarded'] !== undefined ||
+    headers['x-forwarded-for'] !== undefined ||
+    headers['x-forwarded-proto'] !== undefined ||
+    headers['x-forwarded-host'] !== undefined ||
+    headers['x-forwarded-port'] !== undefined
+  )
 }
 
 /**

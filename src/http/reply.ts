@@ -18,7 +18,11 @@ export interface StreamedBody extends AsyncDisposable {
   chunks(): AsyncIterable<Uint8Array>
 }
 
+type ReplyWith<Body> = Omit<Reply, 'body'> & { readonly body: Body }
+
 interface Sending {
+  /** Names and values of headers in turn, before those of the reply. */
+  readonly head: readonly string[]
   /** Told of every run of body bytes that was handed to the system. */
   readonly onSent: (bytes: number) => void
   /** Awaited after the last byte of the reply, before it is ended. */
@@ -29,25 +33,26 @@ interface Sending {
  * Resolves when all of the reply was handed to the system, rejects when the client is gone. A stream
  * that fails before its first byte fails before the head was sent: another reply may take its place.
  */
-export async function sendReply(
+export function sendReply(
   request: IncomingMessage,
   response: ServerResponse,
   reply: Reply,
-  { onSent, beforeEnd }: Sending,
+  sending: Sending,
 ): Promise<void> {
   const { body } = reply
-  if (body === undefined || typeof body === 'string' || body instanceof Uint8Array) {
-    setHeaders(response, reply)
-    await sendWhole(request, response, { status: reply.status, body }, beforeEnd)
-    if (body !== undefined && request.method !== 'HEAD') onSent(Buffer.byteLength(body))
-    return
-  }
-  await using streamed = body
-  const begin = (): void => {
-    setHeaders(response, reply)
-    if (streamed.length !== undefined) response.setHeader('Content-Length', streamed.length)
-    response.writeHead(reply.status)
-  }
+  return body === undefined || typeof body === 'string' || body instanceof Uint8Array
+    ? sendWhole(request, response, { ...reply, body }, sending)
+    : sendStream(request, response, { ...reply, body }, sending)
+}
+
+async function sendStream(
+  request: IncomingMessage,
+  response: ServerResponse,
+  reply: ReplyWith<StreamedBody>,
+  { head, onSent, beforeEnd }: Sending,
+): Promise<void> {
+  await using streamed = reply.body
+  const begin = (): void => writeHead(response, reply, head, streamed.length)
   if (request.method !== 'HEAD') {
     for await (const chunk of streamed.chunks()) {
       if (!response.headersSent) begin()
@@ -60,31 +65,47 @@ export async function sendReply(
   await end(response)
 }
 
-function setHeaders(response: ServerResponse, { headers = {} }: Reply): void {
-  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
-}
-
 async function sendWhole(
   request: IncomingMessage,
   response: ServerResponse,
-  { status, body }: { status: number; body: string | Uint8Array | undefined },
-  beforeEnd: Sending['beforeEnd'],
+  reply: ReplyWith<string | Uint8Array | undefined>,
+  { head, onSent, beforeEnd }: Sending,
 ): Promise<void> {
   // Answers to different clients at once: on a machine with both, to wake a client that waits costs
   // more than to write to it, and those that are written to meanwhile need not be woken one by one.
   await endOfTurn()
-  // 204 and 304 must not carry a Content-Length of their (absent) body; RFC 9110, 8.6.
-  if (status !== 204 && status !== 304 && !response.hasHeader('Content-Length')) {
-    response.setHeader('Content-Length', body === undefined ? 0 : Buffer.byteLength(body))
-  }
-  response.writeHead(status)
+  const { body } = reply
+  const length = body === undefined ? 0 : Buffer.byteLength(body)
+  writeHead(response, reply, head, length)
   const content = request.method === 'HEAD' ? undefined : body
   const isShort = content === undefined || content.length <= shortBodyLengthMax
-  if (isShort && beforeEnd === undefined) return end(response, content)
-  if (content === undefined) response.flushHeaders()
-  else await write(response, content)
-  await beforeEnd?.()
-  await end(response)
+  if (isShort && beforeEnd === undefined) {
+    await end(response, content)
+  } else {
+    if (content === undefined) response.flushHeaders()
+    else await write(response, content)
+    await beforeEnd?.()
+    await end(response)
+  }
+  if (content !== undefined) onSent(length)
+}
+
+/** All headers at once, as names and values in turn: node keeps no map of them then. */
+function writeHead(
+  response: ServerResponse,
+  { status, headers = {} }: ReplyWith<unknown>,
+  first: readonly string[],
+  length: number | undefined,
+): void {
+  const lines: (string | string[])[] = [...first]
+  for (const name of Object.keys(headers)) {
+    const value = headers[name]
+    if (value !== undefined) lines.push(name, typeof value === 'string' ? value : [...value])
+  }
+  // 204 and 304 must not carry a Content-Length of their (absent) body; RFC 9110, 8.6.
+  const isTold = length === undefined || status === 204 || status === 304
+  if (!isTold && headers['Content-Length'] === undefined) lines.push('Content-Length', `${length}`)
+  response.writeHead(status, lines)
 }
 
 /**
@@ -93,17 +114,18 @@ async function sendWhole(
  */
 const shortBodyLengthMax = 16 * 1024
 
-function write(response: ServerResponse, chunk: string | Uint8Array): Promise<void> {
-  return settled(response, (done) => response.write(chunk, done))
-}
-
 /**
  * Bytes go as Latin-1 text, which keeps each of them: node sends text in one write with the head, and
  * bytes in another one.
  */
 function end(response: ServerResponse, body?: string | Uint8Array): Promise<void> {
-  return settled(response, (done) => {
-    response.once('finish', done)
+  if (response.closed) return Promise.reject(new ClientGone())
+  return new Promise((resolve, reject) => {
+    // It comes when all was sent, too.
+    response.once('close', () => {
+      if (response.writableFinished) resolve()
+      else reject(new ClientGone())
+    })
     if (body instanceof Uint8Array) response.end(latin1(body), 'latin1')
     else response.end(body)
   })
@@ -117,10 +139,7 @@ function latin1({ buffer, byteOffset, byteLength }: Uint8Array): string {
  * Node forgets the callbacks of a response whose connection closed meanwhile, so its closing is
  * listened for too. Once it is closed the system uses no chunk any more.
  */
-function settled(
-  response: ServerResponse,
-  act: (done: (error?: Error | null) => void) => void,
-): Promise<void> {
+function write(response: ServerResponse, chunk: string | Uint8Array): Promise<void> {
   if (response.closed) return Promise.reject(new ClientGone())
   return new Promise((resolve, reject) => {
     const onClose = (): void => {
@@ -128,7 +147,7 @@ function settled(
       else reject(new ClientGone())
     }
     response.once('close', onClose)
-    act((error) => {
+    response.write(chunk, (error) => {
       response.off('close', onClose)
       if (error) reject(error)
       else resolve()

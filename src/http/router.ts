@@ -48,33 +48,45 @@ function matchSegments(
   { head, tail }: Compiled<unknown>,
   segments: readonly string[],
 ): PathParameters | undefined {
-  const parameters: Record<string, string> = {}
   if (tail === undefined) {
-    return head.length === segments.length && matches(head, segments, 0, parameters)
-      ? parameters
-      : undefined
+    if (head.length !== segments.length || !fits(head, segments, 0)) return undefined
+    return parametersOf(head, segments, 0)
   }
   const tailStart = segments.length - tail.length
   if (tailStart <= head.length) return undefined
-  if (!matches(head, segments, 0, parameters)) return undefined
-  if (!matches(tail, segments, tailStart, parameters)) return undefined
-  parameters['repository'] = segments.slice(head.length, tailStart).join('/')
-  return parameters
+  if (!fits(head, segments, 0) || !fits(tail, segments, tailStart)) return undefined
+  return {
+    ...parametersOf(head, segments, 0),
+    ...parametersOf(tail, segments, tailStart),
+    repository: segments.slice(head.length, tailStart).join('/'),
+  }
 }
 
-function matches(
+/** Most routes do not fit a path, so this makes nothing. */
+function fits(pattern: readonly string[], segments: readonly string[], start: number): boolean {
+  for (let index = 0; index < pattern.length; index += 1) {
+    const part = pattern[index]
+    const segment = segments[start + index]
+    if (segment === undefined || part === undefined) return false
+    if (isParameter(part) ? segment === '' : part !== segment) return false
+  }
+  return true
+}
+
+function parametersOf(
   pattern: readonly string[],
   segments: readonly string[],
   start: number,
-  parameters: Record<string, string>,
-): boolean {
-  return pattern.every((part, index) => {
-    const segment = segments[start + index]
-    if (segment === undefined) return false
-    if (!part.startsWith(':')) return part === segment
-    parameters[part.slice(1)] = segment
-    return segment !== ''
-  })
+): PathParameters {
+  const parameters: Record<string, string> = {}
+  for (const [index, part] of pattern.entries()) {
+    if (isParameter(part)) parameters[part.slice(1)] = segments[start + index] ?? ''
+  }
+  return parameters
+}
+
+function isParameter(part: string): boolean {
+  return part.startsWith(':')
 }
 
 /** Some clients send `sha256%3A...`. */

@@ -107,13 +107,11 @@ export class Manifests {
   }
 
   /** @returns undefined when there is none, or its bytes are lost. */
-  async findManifest(
+  findManifest(
     context: RequestContext,
     repository: RepositoryName,
     reference: Reference,
   ): Promise<StoredManifest | undefined> {
-    const cached = this.#cache.get(repository, reference)
-    if (cached !== undefined) return cached
     return this.#cache.load(repository, reference, () => this.#read(context, repository, reference))
   }
 

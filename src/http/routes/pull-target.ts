@@ -34,18 +34,16 @@ export async function pullTargetOf(
   exchange: Exchange,
   pullThrough: PullThrough,
 ): Promise<PullTarget> {
-  const meant = await meantTargetOf(exchange, pullThrough)
+  const named = namedTargetOf(exchange)
+  const isUnqualified =
+    named.kind === 'local' && exchange.method === 'GET' && !exchange.query.has('ns')
+  const target = isUnqualified ? await pullThrough.findDefaultTarget(named.repository) : undefined
+  const meant: PullTarget =
+    target === undefined || named.kind === 'proxied'
+      ? named
+      : { kind: 'proxied', target, unqualified: named.repository }
   if (meant.kind === 'proxied') refuseLoop(exchange, meant.target.host)
   return meant
-}
-
-async function meantTargetOf(exchange: Exchange, pullThrough: PullThrough): Promise<PullTarget> {
-  const named = namedTargetOf(exchange)
-  const isPlainGet = exchange.method === 'GET' && !exchange.query.has('ns')
-  if (named.kind === 'proxied' || !isPlainGet) return named
-  const target = await pullThrough.findDefaultTarget(named.repository)
-  if (target === undefined) return named
-  return { kind: 'proxied', target, unqualified: named.repository }
 }
 
 /** What the request itself says. @throws OciError NAME_INVALID */
