@@ -47,7 +47,7 @@ export async function openStores(
   const clock: Clock = { now: () => Date.now() }
   const buffers = new ReadBuffers({
     bytes: limits.readBufferBytes,
-    pooledMax: limits.readBuffersPooledMax,
+    pooledBytesMax: limits.readBuffersPooledBytesMax,
     takenBytesMax: limits.readBuffersBytesMax,
     bytesBeyond: limits.readBufferBeyondBytes,
   })

@@ -92,7 +92,7 @@ function open(): Promise<FilesystemUnderTest> {
 }
 
 function openAt(layout: DataLayout, dispose: () => PromiseLike<void>): FilesystemUnderTest {
-  const buffers = new CountedBuffers({ bytes: bufferBytes, pooledMax: 4 })
+  const buffers = new CountedBuffers({ bytes: bufferBytes, pooledBytesMax: 4 * bufferBytes })
   return {
     layout,
     buffers,
@@ -149,7 +149,7 @@ describe('files', () => {
   })
 
   test('a buffer that is being read into is not given to anybody else', async () => {
-    const buffers = new CountedBuffers({ bytes: bufferBytes, pooledMax: 4 })
+    const buffers = new CountedBuffers({ bytes: bufferBytes, pooledBytesMax: 4 * bufferBytes })
     const reads = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
     let started = 0
     const file = {
@@ -253,7 +253,11 @@ describe('memory', () => {
   } as unknown as FileHandle
 
   test('of readers is bounded: beyond it they read with small buffers, all of it', async () => {
-    const settings = { bytes: bufferBytes, pooledMax: 2, takenBytesMax: 4 * bufferBytes }
+    const settings = {
+      bytes: bufferBytes,
+      pooledBytesMax: 2 * bufferBytes,
+      takenBytesMax: 4 * bufferBytes,
+    }
     const buffers = new ReadBuffers({ ...settings, bytesBeyond: 1_000 })
     const slow = Array.from({ length: 10 }, () => readRange(file, range, buffers))
     const lengths: number[] = []
@@ -272,7 +276,11 @@ describe('memory', () => {
   })
 
   test('of readers is shared: many have smaller buffers, few have large ones', async () => {
-    const settings = { bytes: bufferBytes, pooledMax: 2, takenBytesMax: 4 * bufferBytes }
+    const settings = {
+      bytes: bufferBytes,
+      pooledBytesMax: 2 * bufferBytes,
+      takenBytesMax: 4 * bufferBytes,
+    }
     const buffers = new ReadBuffers({ ...settings, bytesBeyond: 100 })
     const readers = Array.from({ length: 8 }, () => readRange(file, range, buffers))
     const lengthsNow = async (): Promise<Set<number>> => {
@@ -288,7 +296,11 @@ describe('memory', () => {
   })
 
   test('of readers is free as soon as nobody gets buffers of that size any more', () => {
-    const settings = { bytes: bufferBytes, pooledMax: 2, takenBytesMax: 2 * bufferBytes }
+    const settings = {
+      bytes: bufferBytes,
+      pooledBytesMax: 2 * bufferBytes,
+      takenBytesMax: 2 * bufferBytes,
+    }
     const buffers = new ReadBuffers({ ...settings, bytesBeyond: 100 })
     const [kept, late] = [buffers.take(bufferBytes), buffers.take(bufferBytes)]
     buffers.give(kept)
@@ -404,7 +416,7 @@ describe('a file system that refuses', () => {
   })
 
   test('a disk that fails to read is UNAVAILABLE', async () => {
-    const buffers = new ReadBuffers({ bytes: bufferBytes, pooledMax: 2 })
+    const buffers = new ReadBuffers({ bytes: bufferBytes, pooledBytesMax: 2 * bufferBytes })
     const read = () => Promise.reject(Object.assign(new Error('broken'), { code: 'EIO' }))
     const chunks = readRange(
       { read } as unknown as FileHandle,

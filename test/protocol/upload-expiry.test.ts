@@ -30,7 +30,7 @@ async function openUploads() {
   const clock = new FakeClock()
   const monotonicClock = { now: () => clock.now() - jumpedMs }
   let jumpedMs = 0
-  const buffers = new ReadBuffers({ bytes: 1 << 16, pooledMax: 2 })
+  const buffers = new ReadBuffers({ bytes: 1 << 16, pooledBytesMax: 1 << 17 })
   const stores = {
     metadata: new SqlMetadataStore(databases, clock),
     uploads: new FilesystemUploadStore(layout, buffers, { writeBytes: 1 << 16 }),

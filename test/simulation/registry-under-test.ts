@@ -69,7 +69,7 @@ export async function startRegistry(root: string, clock: FakeClock): Promise<Reg
   for (const directory of layout.directories()) await mkdir(directory, { recursive: true })
   const databases = await openSqlite(layout.database)
   const metadata = new SqlMetadataStore(databases, clock)
-  const buffers = new ReadBuffers({ bytes: bufferBytes, pooledMax: 2 })
+  const buffers = new ReadBuffers({ bytes: bufferBytes, pooledBytesMax: 2 * bufferBytes })
   const faults = new Faults()
   const blobs = new FaultyBlobStore(new FilesystemBlobStore(layout, buffers), faults)
   const staging = new FilesystemUploadStore(layout, buffers, { writeBytes: bufferBytes })

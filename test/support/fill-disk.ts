@@ -13,7 +13,7 @@ import { collect, inPieces, patternBytes, unobserved } from './bytes.ts'
 
 const layout = new DataLayout(process.argv[2] ?? '')
 for (const directory of layout.directories()) await mkdir(directory, { recursive: true })
-const buffers = new ReadBuffers({ bytes: 4_096, pooledMax: 4 })
+const buffers = new ReadBuffers({ bytes: 4_096, pooledBytesMax: 16_384 })
 const blobs = new FilesystemBlobStore(layout, buffers)
 const uploads = new FilesystemUploadStore(layout, buffers, { writeBytes: 4_096 })
 

@@ -12,8 +12,8 @@ import { errorCode, translated } from './file-error.ts'
 
 interface Settings {
   readonly bytes: number
-  /** Kept for the next reader. */
-  readonly pooledMax: number
+  /** Bytes of buffers that are kept for the next reader. */
+  readonly pooledBytesMax: number
   /** Bytes of all buffers in use, shared by their readers; beyond it these get `bytesBeyond`. */
   readonly takenBytesMax?: number
   readonly bytesBeyond?: number
@@ -51,7 +51,8 @@ export class ReadBuffers {
   /** One that nobody uses any more. */
   give(buffer: Buffer): void {
     this.#takenBytes -= buffer.length
-    const isWanted = buffer.length === this.#length && this.#free.length < this.#settings.pooledMax
+    const pooledMax = this.#settings.pooledBytesMax / this.#length
+    const isWanted = buffer.length === this.#length && this.#free.length < pooledMax
     if (isWanted) this.#free.push(buffer)
     else freeBytes(buffer)
   }
