@@ -15,9 +15,9 @@ import type { UploadStore } from '../registry/ports/upload-store.ts'
 import { FilesystemBlobStore } from '../storage/filesystem/blob-store.ts'
 import { DataDirectory } from '../storage/filesystem/data-directory.ts'
 import type { DatabaseOptions } from '../storage/filesystem/database-file.ts'
-import { ReadBuffers } from '../storage/filesystem/read-buffers.ts'
 import { LinkLog } from '../storage/filesystem/link-log.ts'
 import type { DataLayout } from '../storage/filesystem/layout.ts'
+import { SharedReads } from '../storage/filesystem/shared-reads.ts'
 import { FilesystemUploadStore } from '../storage/filesystem/upload-store.ts'
 
 export interface Stores {
@@ -45,9 +45,9 @@ export async function openStores(
     await openSqlite(layout.database, { beforeNew: () => directory.requireNew() }),
   )
   const clock: Clock = { now: () => Date.now() }
-  const buffers = new ReadBuffers({
+  const reads = new SharedReads({
     bytes: limits.readBufferBytes,
-    pooledBytesMax: limits.readBuffersPooledBytesMax,
+    idleBytesMax: limits.readBuffersIdleBytesMax,
     takenBytesMax: limits.readBuffersBytesMax,
     bytesBeyond: limits.readBufferBeyondBytes,
   })
@@ -55,8 +55,8 @@ export async function openStores(
   const stores = {
     metadata,
     links: await openLinks(layout, metadata, resources),
-    blobs: new FilesystemBlobStore(layout, buffers),
-    uploads: new FilesystemUploadStore(layout, buffers, {
+    blobs: new FilesystemBlobStore(layout, reads),
+    uploads: new FilesystemUploadStore(layout, reads, {
       writeBytes: limits.uploadWriteBytes,
       gatheredBytesMax: limits.uploadGatheredBytesMax,
       syncBytes: limits.uploadSyncBytes,

@@ -27,9 +27,10 @@ import type { UploadId } from '../../src/registry/ports/upload-store.ts'
 import { FilesystemBlobStore } from '../../src/storage/filesystem/blob-store.ts'
 import { translated } from '../../src/storage/filesystem/file-error.ts'
 import { DataLayout } from '../../src/storage/filesystem/layout.ts'
-import { ReadBuffers, readRange } from '../../src/storage/filesystem/read-buffers.ts'
+import { readRange } from '../../src/storage/filesystem/read-range.ts'
+import { SharedReads } from '../../src/storage/filesystem/shared-reads.ts'
 import { FilesystemUploadStore } from '../../src/storage/filesystem/upload-store.ts'
-import { inPieces, patternBytes, unobserved } from '../support/bytes.ts'
+import { collect, inPieces, patternBytes, unobserved } from '../support/bytes.ts'
 import { openFilesUnder } from '../support/open-files.ts'
 import { mountSmallDisk } from '../support/small-disk.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
@@ -39,30 +40,9 @@ import { uploadStoreContract, type UploadStoreUnderTest } from './upload-store.t
 
 const bufferBytes = 16 * 1024
 
-/** Counts the buffers that are out, and spoils those that come back, as a next reader would. */
-class CountedBuffers extends ReadBuffers {
-  taken = 0
-
-  override take(wanted: number): Buffer {
-    this.taken += 1
-    return super.take(wanted)
-  }
-
-  override give(buffer: Buffer): void {
-    this.taken -= 1
-    buffer.fill(0xaa)
-    super.give(buffer)
-  }
-
-  override forget(buffer: Buffer): void {
-    this.taken -= 1
-    super.forget(buffer)
-  }
-}
-
 interface FilesystemUnderTest extends UploadStoreUnderTest {
   readonly layout: DataLayout
-  readonly buffers: CountedBuffers
+  readonly reads: SharedReads
 }
 
 /** A store on directories of its own. */
@@ -92,18 +72,18 @@ function open(): Promise<FilesystemUnderTest> {
 }
 
 function openAt(layout: DataLayout, dispose: () => PromiseLike<void>): FilesystemUnderTest {
-  const buffers = new CountedBuffers({ bytes: bufferBytes, pooledBytesMax: 4 * bufferBytes })
+  const reads = new SharedReads({ bytes: bufferBytes, idleBytesMax: 3 * bufferBytes })
   return {
     layout,
-    buffers,
+    reads,
     bufferBytes,
-    blobs: new FilesystemBlobStore(layout, buffers),
-    uploads: new FilesystemUploadStore(layout, buffers, { writeBytes: bufferBytes }),
+    blobs: new FilesystemBlobStore(layout, reads),
+    uploads: new FilesystemUploadStore(layout, reads, { writeBytes: bufferBytes }),
     reopen: () => Promise.resolve(openAt(layout, dispose)),
     leaks: async () => [
       ...(await openFilesUnder(layout.root)),
       ...(await readdir(layout.uploads)),
-      ...(buffers.taken === 0 ? [] : [`${buffers.taken} read buffers`]),
+      ...(reads.takenBytes === 0 ? [] : [`${reads.takenBytes} bytes of pieces`]),
     ],
     [Symbol.asyncDispose]: dispose,
   }
@@ -118,7 +98,7 @@ describe('files', () => {
 
   test('a reader under which the file is cut short gets an error, and its buffers go back', async () => {
     await using store = await open()
-    const { blobs, layout, buffers } = store
+    const { blobs, layout, reads } = store
     await blobs.putBlob(digest, content)
     {
       await using reader = await blobs.openBlob(digest)
@@ -130,7 +110,7 @@ describe('files', () => {
         }
       }
       await assert.rejects(reading, /file ended at byte/)
-      assert.equal(buffers.taken, 0)
+      assert.equal(reads.takenBytes, 0)
     }
     assert.deepEqual(await store.leaks(), [])
   })
@@ -142,35 +122,75 @@ describe('files', () => {
     assert.ok(reader !== undefined)
     for await (const chunk of reader.read()) {
       assert.equal(chunk.length, bufferBytes)
-      assert.equal(store.buffers.taken, 2)
+      assert.equal(store.reads.takenBytes, 2 * bufferBytes)
       break
     }
-    assert.equal(store.buffers.taken, 0)
+    assert.equal(store.reads.takenBytes, 0)
+  })
+
+  test('is open once for all who read it at the same time', async () => {
+    await using store = await open()
+    const { blobs, layout } = store
+    await blobs.putBlob(digest, content)
+    const first = await blobs.openBlob(digest)
+    const second = await blobs.openBlob(digest)
+    assert.equal((await openFilesUnder(layout.root)).length, 1)
+    await first?.[Symbol.asyncDispose]()
+    assert.ok(second !== undefined)
+    assert.ok((await collect(second.read())).equals(content))
+    await second[Symbol.asyncDispose]()
+    assert.deepEqual(await store.leaks(), [])
+  })
+
+  test('is read as it is now, though somebody reads what it was before', async () => {
+    await using store = await open()
+    const { blobs, layout } = store
+    await blobs.putBlob(digest, content)
+    const other = Buffer.alloc(content.length, 'x')
+    await using before = await blobs.openBlob(digest)
+    assert.ok(before !== undefined)
+    assert.ok((await collect(before.read())).equals(content))
+    // In its place, and then in the same file.
+    for (const change of ['replaced', 'written to']) {
+      other.write(change)
+      const path = layout.blob(digest)
+      const { ctimeMs } = await stat(path)
+      if (change === 'replaced') await rm(path)
+      // Some systems tell times apart by milliseconds only.
+      do await writeFile(path, other)
+      while ((await stat(path)).ctimeMs === ctimeMs)
+      await using after = await blobs.openBlob(digest)
+      assert.ok(after !== undefined)
+      assert.ok((await collect(after.read())).equals(other), change)
+    }
+    assert.ok((await collect(before.read())).equals(content))
+    await rm(layout.blob(digest))
+    assert.equal(await blobs.openBlob(digest), undefined)
   })
 
   test('a buffer that is being read into is not given to anybody else', async () => {
-    const buffers = new CountedBuffers({ bytes: bufferBytes, pooledBytesMax: 4 * bufferBytes })
-    const reads = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    const reads = new SharedReads({ bytes: bufferBytes, idleBytesMax: 4 * bufferBytes })
+    const ends = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
     let started = 0
-    const file = {
+    const handle = {
       read: async (buffer: Buffer) => {
         started += 1
-        await reads[started - 1]?.promise
+        await ends[started - 1]?.promise
         return { bytesRead: bufferBytes, buffer }
       },
     } as unknown as FileHandle
     const range = { start: 0, endInclusive: 4 * bufferBytes - 1 }
-    const chunks = readRange(file, range, buffers)
-    reads[0]?.resolve()
+    const chunks = readRange({ handle, identity: 'one' }, range, reads)
+    ends[0]?.resolve()
     await chunks.next()
     assert.equal(started, 2)
     const stopping = chunks.return(undefined)
     // Time enough to give the buffers back, which would be wrong now.
     await new Promise((resolve) => setImmediate(resolve))
-    assert.equal(buffers.taken, 2)
-    reads[1]?.resolve()
+    assert.equal(reads.takenBytes, 2 * bufferBytes)
+    ends[1]?.resolve()
     await stopping
-    assert.equal(buffers.taken, 0)
+    assert.equal(reads.takenBytes, 0)
   })
 
   test('a file of another size than the upload is not extended by what failed', async () => {
@@ -227,10 +247,10 @@ describe('files', () => {
 
 test('an upload whose bytes were lost while more arrived has failed, though the last sync succeeds', async (t) => {
   await using store = await open()
-  const { layout, buffers } = store
+  const { layout, reads } = store
   const id = 'lost' as UploadId
   const settings = { writeBytes: 1_000, syncBytes: 5_000, syncsAtOnce: 1 }
-  const uploads = new FilesystemUploadStore(layout, buffers, settings)
+  const uploads = new FilesystemUploadStore(layout, reads, settings)
   await using probe = await openFile(layout.root, 'r')
   const handles = Object.getPrototypeOf(probe) as FileHandle
   const broken = Object.assign(new Error('EIO: i/o error, fdatasync'), { code: 'EIO' })
@@ -247,19 +267,25 @@ test('an upload whose bytes were lost while more arrived has failed, though the 
 
 describe('memory', () => {
   const range = { start: 0, endInclusive: 10 * bufferBytes - 1 }
-  const file = {
+  const handle = {
     read: (buffer: Buffer, _start: number, length: number) =>
       Promise.resolve({ bytesRead: length, buffer }),
   } as unknown as FileHandle
+  let files = 0
+  /** Each has a file of its own. */
+  const readAlone = (reads: SharedReads): AsyncGenerator<Uint8Array> => {
+    files += 1
+    return readRange({ handle, identity: `${files}` }, range, reads)
+  }
 
   test('of readers is bounded: beyond it they read with small buffers, all of it', async () => {
     const settings = {
       bytes: bufferBytes,
-      pooledBytesMax: 2 * bufferBytes,
+      idleBytesMax: 2 * bufferBytes,
       takenBytesMax: 4 * bufferBytes,
     }
-    const buffers = new ReadBuffers({ ...settings, bytesBeyond: 1_000 })
-    const slow = Array.from({ length: 10 }, () => readRange(file, range, buffers))
+    const reads = new SharedReads({ ...settings, bytesBeyond: 1_000 })
+    const slow = Array.from({ length: 10 }, () => readAlone(reads))
     const lengths: number[] = []
     for (const reader of slow) lengths.push((await reader.next()).value?.length ?? 0)
     // Two of them have two buffers each.
@@ -271,18 +297,18 @@ describe('memory', () => {
     assert.equal(rest, 10 * bufferBytes - 1_000)
     // With the slow ones gone there are large ones again.
     for (const reader of slow) await reader.return(undefined)
-    const next = await readRange(file, range, buffers).next()
+    const next = await readAlone(reads).next()
     assert.equal(next.value?.length, bufferBytes)
   })
 
   test('of readers is shared: many have smaller buffers, few have large ones', async () => {
     const settings = {
       bytes: bufferBytes,
-      pooledBytesMax: 2 * bufferBytes,
+      idleBytesMax: 2 * bufferBytes,
       takenBytesMax: 4 * bufferBytes,
     }
-    const buffers = new ReadBuffers({ ...settings, bytesBeyond: 100 })
-    const readers = Array.from({ length: 8 }, () => readRange(file, range, buffers))
+    const reads = new SharedReads({ ...settings, bytesBeyond: 100 })
+    const readers = Array.from({ length: 8 }, () => readAlone(reads))
     const lengthsNow = async (): Promise<Set<number>> => {
       const read = await Promise.all(readers.map((reader) => reader.next()))
       return new Set(read.map(({ value }) => value?.length ?? 0))
@@ -295,26 +321,11 @@ describe('memory', () => {
     assert.deepEqual(await lengthsNow(), new Set([bufferBytes]))
   })
 
-  test('of readers is free as soon as nobody gets buffers of that size any more', () => {
-    const settings = {
-      bytes: bufferBytes,
-      pooledBytesMax: 2 * bufferBytes,
-      takenBytesMax: 2 * bufferBytes,
-    }
-    const buffers = new ReadBuffers({ ...settings, bytesBeyond: 100 })
-    const [kept, late] = [buffers.take(bufferBytes), buffers.take(bufferBytes)]
-    buffers.give(kept)
-    using _readers = new DisposableStack()
-    for (let count = 0; count < 4; count += 1) _readers.use(buffers.join())
-    buffers.give(late)
-    assert.deepEqual([kept.length, late.length], [0, 0])
-  })
-
   test('of uploads is bounded: beyond it bytes are written as they come', async () => {
     await using store = await open()
-    const { layout, buffers } = store
+    const { layout, reads } = store
     const settings = { writeBytes: 10_000, gatheredBytesMax: 100 }
-    const uploads = new FilesystemUploadStore(layout, buffers, settings)
+    const uploads = new FilesystemUploadStore(layout, reads, settings)
     const ids = ['one', 'two'] as UploadId[]
     const { promise: more, resolve: sendMore } = Promise.withResolvers<void>()
     const slowly = async function* (): AsyncGenerator<Uint8Array> {
@@ -335,8 +346,8 @@ describe('memory', () => {
 
   test('of an upload in small pieces is bounded: many of them are written', async () => {
     await using store = await open()
-    const { layout, buffers } = store
-    const uploads = new FilesystemUploadStore(layout, buffers, { writeBytes: 10_000 })
+    const { layout, reads } = store
+    const uploads = new FilesystemUploadStore(layout, reads, { writeBytes: 10_000 })
     const id = 'pieces' as UploadId
     let written = 0
     const bytes = patternBytes(1_000)
@@ -416,12 +427,12 @@ describe('a file system that refuses', () => {
   })
 
   test('a disk that fails to read is UNAVAILABLE', async () => {
-    const buffers = new ReadBuffers({ bytes: bufferBytes, pooledBytesMax: 2 * bufferBytes })
+    const reads = new SharedReads({ bytes: bufferBytes, idleBytesMax: 2 * bufferBytes })
     const read = () => Promise.reject(Object.assign(new Error('broken'), { code: 'EIO' }))
     const chunks = readRange(
-      { read } as unknown as FileHandle,
+      { handle: { read } as unknown as FileHandle, identity: 'broken' },
       { start: 0, endInclusive: 9 },
-      buffers,
+      reads,
     )
     await assert.rejects(chunks.next(), { name: 'OciError', code: 'UNAVAILABLE' })
   })

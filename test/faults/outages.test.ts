@@ -25,7 +25,8 @@ import { type Registry, startRegistry } from '../support/start-registry.ts'
 import { until } from '../support/until.ts'
 
 const repository = 'outage/any'
-const kept = makeBlob('kept', 3 << 20)
+/** More than is kept in memory of what was read before. */
+const kept = makeBlob('kept', 12 << 20)
 
 /** Root may write everywhere, unless it gave that right away. */
 const wrapper =

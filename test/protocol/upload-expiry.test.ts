@@ -13,7 +13,7 @@ import { ContentLocks } from '../../src/registry/content-locks.ts'
 import { UploadExpiry } from '../../src/registry/upload-expiry.ts'
 import { Uploads } from '../../src/registry/uploads.ts'
 import { DataDirectory } from '../../src/storage/filesystem/data-directory.ts'
-import { ReadBuffers } from '../../src/storage/filesystem/read-buffers.ts'
+import { SharedReads } from '../../src/storage/filesystem/shared-reads.ts'
 import { FilesystemUploadStore } from '../../src/storage/filesystem/upload-store.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { silentLog } from '../support/request-context.ts'
@@ -30,10 +30,10 @@ async function openUploads() {
   const clock = new FakeClock()
   const monotonicClock = { now: () => clock.now() - jumpedMs }
   let jumpedMs = 0
-  const buffers = new ReadBuffers({ bytes: 1 << 16, pooledBytesMax: 1 << 17 })
+  const reads = new SharedReads({ bytes: 1 << 16, idleBytesMax: 1 << 17 })
   const stores = {
     metadata: new SqlMetadataStore(databases, clock),
-    uploads: new FilesystemUploadStore(layout, buffers, { writeBytes: 1 << 16 }),
+    uploads: new FilesystemUploadStore(layout, reads, { writeBytes: 1 << 16 }),
     locks: new ContentLocks(),
     clock,
   }

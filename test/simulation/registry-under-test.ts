@@ -25,7 +25,7 @@ import { Uploads } from '../../src/registry/uploads.ts'
 import { FilesystemBlobStore } from '../../src/storage/filesystem/blob-store.ts'
 import { LinkLog } from '../../src/storage/filesystem/link-log.ts'
 import { DataLayout } from '../../src/storage/filesystem/layout.ts'
-import { ReadBuffers } from '../../src/storage/filesystem/read-buffers.ts'
+import { SharedReads } from '../../src/storage/filesystem/shared-reads.ts'
 import { FilesystemUploadStore } from '../../src/storage/filesystem/upload-store.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { Faults, FaultyBlobStore, FaultyUploadStore } from '../support/faulty-stores.ts'
@@ -69,10 +69,10 @@ export async function startRegistry(root: string, clock: FakeClock): Promise<Reg
   for (const directory of layout.directories()) await mkdir(directory, { recursive: true })
   const databases = await openSqlite(layout.database)
   const metadata = new SqlMetadataStore(databases, clock)
-  const buffers = new ReadBuffers({ bytes: bufferBytes, pooledBytesMax: 2 * bufferBytes })
+  const reads = new SharedReads({ bytes: bufferBytes, idleBytesMax: 2 * bufferBytes })
   const faults = new Faults()
-  const blobs = new FaultyBlobStore(new FilesystemBlobStore(layout, buffers), faults)
-  const staging = new FilesystemUploadStore(layout, buffers, { writeBytes: bufferBytes })
+  const blobs = new FaultyBlobStore(new FilesystemBlobStore(layout, reads), faults)
+  const staging = new FilesystemUploadStore(layout, reads, { writeBytes: bufferBytes })
   const uploadStore = new FaultyUploadStore(staging, faults)
   const locks = new ContentLocks()
   const stores = { metadata, blobs, uploads: uploadStore, locks, clock }

@@ -7,15 +7,15 @@ import { digestOf } from '../../src/oci/digest.ts'
 import type { UploadId } from '../../src/registry/ports/upload-store.ts'
 import { FilesystemBlobStore } from '../../src/storage/filesystem/blob-store.ts'
 import { DataLayout } from '../../src/storage/filesystem/layout.ts'
-import { ReadBuffers } from '../../src/storage/filesystem/read-buffers.ts'
+import { SharedReads } from '../../src/storage/filesystem/shared-reads.ts'
 import { FilesystemUploadStore } from '../../src/storage/filesystem/upload-store.ts'
 import { collect, inPieces, patternBytes, unobserved } from './bytes.ts'
 
 const layout = new DataLayout(process.argv[2] ?? '')
 for (const directory of layout.directories()) await mkdir(directory, { recursive: true })
-const buffers = new ReadBuffers({ bytes: 4_096, pooledBytesMax: 16_384 })
-const blobs = new FilesystemBlobStore(layout, buffers)
-const uploads = new FilesystemUploadStore(layout, buffers, { writeBytes: 4_096 })
+const reads = new SharedReads({ bytes: 4_096, idleBytesMax: 16_384 })
+const blobs = new FilesystemBlobStore(layout, reads)
+const uploads = new FilesystemUploadStore(layout, reads, { writeBytes: 4_096 })
 
 const storageFull = { name: 'OciError', code: 'STORAGE_FULL', status: 507 }
 const id = 'upload' as UploadId

@@ -3,8 +3,7 @@
  * synced, and is never changed after that.
  */
 import { randomBytes } from 'node:crypto'
-import { fstatSync } from 'node:fs'
-import { type FileHandle, open, readFile, rm, stat, statfs } from 'node:fs/promises'
+import { open, readFile, rm, stat, statfs } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { limits } from '../../config/limits.ts'
 import type { Digest } from '../../oci/digest.ts'
@@ -18,16 +17,19 @@ import type { BlobRecord } from '../../registry/ports/records.ts'
 import { renameDurably, syncDirectory, writeFileDurably } from '../../lib/durable.ts'
 import type { DataLayout } from './layout.ts'
 import { listStoredBlobs } from './list-blobs.ts'
-import { type ReadBuffers, readRange } from './read-buffers.ts'
+import { OpenFiles, type ReadFile } from './open-files.ts'
+import { readRange } from './read-range.ts'
+import type { SharedReads } from './shared-reads.ts'
 import { isMissing, translated } from './file-error.ts'
 
 export class FilesystemBlobStore implements BlobStore {
   readonly #layout: DataLayout
-  readonly #buffers: ReadBuffers
+  readonly #reads: SharedReads
+  readonly #files = new OpenFiles()
 
-  constructor(layout: DataLayout, buffers: ReadBuffers) {
+  constructor(layout: DataLayout, reads: SharedReads) {
     this.#layout = layout
-    this.#buffers = buffers
+    this.#reads = reads
   }
 
   async statBlob(digest: Digest): Promise<BlobRecord | undefined> {
@@ -41,19 +43,10 @@ export class FilesystemBlobStore implements BlobStore {
   }
 
   async openBlob(digest: Digest): Promise<BlobReader | undefined> {
-    let file: FileHandle
     try {
-      file = await open(this.#layout.blob(digest), 'r')
+      return new FileBlobReader(await this.#files.open(this.#layout.blob(digest)), this.#reads)
     } catch (error) {
       if (isMissing(error)) return undefined
-      throw translated(error)
-    }
-    try {
-      // Of an open file this waits for no disk, and another thread would cost more than it takes.
-      const { size } = fstatSync(file.fd)
-      return new FileBlobReader(file, size, this.#buffers)
-    } catch (error) {
-      await file.close()
       throw translated(error)
     }
   }
@@ -127,21 +120,23 @@ async function writeAndReadBack(path: string): Promise<void> {
 }
 
 class FileBlobReader implements BlobReader {
-  readonly size: number
-  readonly #file: FileHandle
-  readonly #buffers: ReadBuffers
+  readonly #opened: ReadFile
+  readonly #reads: SharedReads
 
-  constructor(file: FileHandle, size: number, buffers: ReadBuffers) {
-    this.#file = file
-    this.size = size
-    this.#buffers = buffers
+  constructor(opened: ReadFile, reads: SharedReads) {
+    this.#opened = opened
+    this.#reads = reads
+  }
+
+  get size(): number {
+    return this.#opened.size
   }
 
   read(range: ByteRange = { start: 0, endInclusive: this.size - 1 }): AsyncIterable<Uint8Array> {
-    return readRange(this.#file, range, this.#buffers)
+    return readRange(this.#opened.file, range, this.#reads)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#file.close()
+    await this.#opened[Symbol.asyncDispose]()
   }
 }

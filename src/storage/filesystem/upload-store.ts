@@ -18,19 +18,22 @@ import { renameDurably, syncDirectory } from '../../lib/durable.ts'
 import { EarlySyncs } from './early-sync.ts'
 import { isMissing, translated } from './file-error.ts'
 import type { DataLayout } from './layout.ts'
-import { type ReadBuffers, readRange } from './read-buffers.ts'
+import { readRange } from './read-range.ts'
+import type { SharedFile, SharedReads } from './shared-reads.ts'
 import { type GatheredRuns, RunWriter } from './run-writer.ts'
 
 export class FilesystemUploadStore implements UploadStore {
   readonly #layout: DataLayout
-  readonly #buffers: ReadBuffers
+  readonly #reads: SharedReads
+  /** Counted, as an upload may hold other bytes when it is opened again. */
+  #opened = 0
   readonly #writeBytes: number
   readonly #gathered: GatheredRuns
   readonly #syncs: EarlySyncs
 
   constructor(
     layout: DataLayout,
-    buffers: ReadBuffers,
+    reads: SharedReads,
     settings: {
       readonly writeBytes: number
       readonly gatheredBytesMax?: number
@@ -39,7 +42,7 @@ export class FilesystemUploadStore implements UploadStore {
     },
   ) {
     this.#layout = layout
-    this.#buffers = buffers
+    this.#reads = reads
     this.#writeBytes = settings.writeBytes
     const { syncBytes = Infinity, syncsAtOnce = 1 } = settings
     this.#syncs = new EarlySyncs({ syncBytes, syncsAtOnce })
@@ -104,7 +107,9 @@ export class FilesystemUploadStore implements UploadStore {
 
   async openUpload(id: UploadId): Promise<UploadReader> {
     try {
-      return new FileUploadReader(await open(this.#layout.upload(id), 'r'), this.#buffers)
+      const handle = await open(this.#layout.upload(id), 'r')
+      this.#opened += 1
+      return new FileUploadReader({ handle, identity: `${id} ${this.#opened}` }, this.#reads)
     } catch (error) {
       throw isMissing(error) ? bytesLost(error) : translated(error)
     }
@@ -132,20 +137,20 @@ export class FilesystemUploadStore implements UploadStore {
 }
 
 class FileUploadReader implements UploadReader {
-  readonly #file: FileHandle
-  readonly #buffers: ReadBuffers
+  readonly #file: SharedFile
+  readonly #reads: SharedReads
 
-  constructor(file: FileHandle, buffers: ReadBuffers) {
+  constructor(file: SharedFile, reads: SharedReads) {
     this.#file = file
-    this.#buffers = buffers
+    this.#reads = reads
   }
 
   read(range: ByteRange): AsyncIterable<Uint8Array> {
-    return readRange(this.#file, range, this.#buffers)
+    return readRange(this.#file, range, this.#reads)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#file.close()
+    await this.#file.handle.close()
   }
 }
 
