@@ -20,7 +20,7 @@ import { entryOf } from './manifest-entry.ts'
 import { ManifestCache, type StoredManifest } from './manifest-cache.ts'
 import type { BlobStore } from './ports/blob-store.ts'
 import type { MetadataStore } from './ports/metadata-store.ts'
-import type { ManifestEntry } from './ports/records.ts'
+import type { ManifestEntry, ManifestRecord } from './ports/records.ts'
 import type { RequestContext } from './request-context.ts'
 
 interface Stores {
@@ -241,6 +241,17 @@ export class Manifests {
   ): Promise<StoredManifest | undefined> {
     const record = await this.#metadata.findManifest(repository, reference)
     if (record === undefined) return undefined
+    const { digest } = record
+    const read = () => this.#readBytes(context, repository, record)
+    // Other tags may point at it, and who asked for a tag asks for the digest next.
+    return reference === digest ? await read() : await this.#cache.load(repository, digest, read)
+  }
+
+  async #readBytes(
+    context: RequestContext,
+    repository: RepositoryName,
+    record: ManifestRecord,
+  ): Promise<StoredManifest | undefined> {
     const bytes = await readWhole(this.#blobs, record)
     if (bytes !== undefined && digestOf(bytes, digestAlgorithm(record.digest)) === record.digest) {
       return { ...record, bytes }

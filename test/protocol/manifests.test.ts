@@ -3,7 +3,10 @@
  * and a manifest is taken only with all that it needs.
  */
 import assert from 'node:assert/strict'
+import { rm } from 'node:fs/promises'
 import { after, before, describe, test } from 'node:test'
+import type { Digest } from '../../src/oci/digest.ts'
+import { DataLayout } from '../../src/storage/filesystem/layout.ts'
 import { type Content, imageFixture, sha256Digest } from '../support/image-fixture.ts'
 import {
   assertError,
@@ -226,6 +229,18 @@ describe('reading', () => {
       const reply = await registry.request('GET', url('moving'), { headers })
       assert.equal(reply.status, 200)
     }
+  })
+
+  test('is from memory after the first time, by whatever tag or digest', async () => {
+    const manifest = makeManifest({ config, layers: [], annotations: { by: 'several' } })
+    for (const tag of ['one', 'other']) await put(tag, manifest.bytes, ociManifest)
+    await registry.restart()
+    await assertServed('one', manifest)
+    await rm(new DataLayout(registry.dataDirectory).blob(manifest.digest as Digest))
+    for (const reference of ['one', 'other', manifest.digest])
+      await assertServed(reference, manifest)
+    // What healed it.
+    await put('one', manifest.bytes, ociManifest)
   })
 
   test('tags differ by case', async () => {
