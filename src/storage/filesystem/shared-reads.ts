@@ -10,7 +10,10 @@ import { freeBytes } from '../../lib/free-bytes.ts'
 interface Settings {
   /** Of a piece, at most. */
   readonly bytes: number
-  /** Bytes of pieces that nobody reads now, kept for the next reader of the same file or of another. */
+  /**
+   * Bytes of pieces that nobody reads now, kept for the next reader of the same file or of another:
+   * of what those in use leave of `takenBytesMax`.
+   */
   readonly idleBytesMax: number
   /** Bytes of all pieces in use, shared by their readers; beyond it these get `bytesBeyond`. */
   readonly takenBytesMax?: number
@@ -158,7 +161,7 @@ export class SharedReads {
   }
 
   #findOrMakeBuffer(length: number): Buffer {
-    while (this.#idleBytes + length > this.#settings.idleBytesMax) {
+    while (this.#idleBytes + length > this.#idleRoom()) {
       const [oldest] = this.#idle
       if (oldest === undefined) break
       if (oldest.buffer.length === length) {
@@ -171,10 +174,16 @@ export class SharedReads {
     return Buffer.allocUnsafeSlow(length)
   }
 
+  /** Many who read need the memory themselves. */
+  #idleRoom(): number {
+    const { idleBytesMax, takenBytesMax } = this.#settings
+    return Math.min(idleBytesMax, takenBytesMax - this.#takenBytes)
+  }
+
   #keep(piece: KeptPiece): void {
     this.#idle.add(piece)
     this.#idleBytes += idleBytesOf(piece)
-    while (this.#idleBytes > this.#settings.idleBytesMax) {
+    while (this.#idleBytes > this.#idleRoom()) {
       const [oldest] = this.#idle
       if (oldest === undefined) break
       this.#evict(oldest)

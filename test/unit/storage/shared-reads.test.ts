@@ -4,11 +4,7 @@ import assert from 'node:assert/strict'
 import type { FileHandle } from 'node:fs/promises'
 import { describe, test } from 'node:test'
 import { readRange } from '../../../src/storage/filesystem/read-range.ts'
-import {
-  type Piece,
-  type SharedFile,
-  SharedReads,
-} from '../../../src/storage/filesystem/shared-reads.ts'
+import { type SharedFile, SharedReads } from '../../../src/storage/filesystem/shared-reads.ts'
 import { patternBytes } from '../../support/bytes.ts'
 
 const pieceBytes = 1_000
@@ -177,19 +173,41 @@ describe('the memory of a piece', () => {
     assert.equal(reads.takenBytes, 0)
   })
 
+  const large = patternBytes(16_384)
+  const largePiece = 8_192
+  const ofLarge = (pieces: number): SharedReads =>
+    new SharedReads({
+      bytes: largePiece,
+      idleBytesMax: pieces * largePiece,
+      takenBytesMax: pieces * largePiece,
+      bytesBeyond: 10,
+    })
+
   test('is free at once when nobody gets pieces of that size any more', async () => {
-    const reads = sharedReads(4, 4)
-    const file = fileOf(content)
-    const [kept, late] = [reads.take(file, 0, 4_000), reads.take(file, 1_000, 4_000)]
-    const bytesOf = (piece: Piece): Promise<Uint8Array> => piece.bytes
-    const [keptBytes, lateBytes] = [await bytesOf(kept), await bytesOf(late)]
+    const reads = ofLarge(4)
+    const file = fileOf(large)
+    const [kept, late] = [reads.take(file, 0, 16_384), reads.take(file, largePiece, 16_384)]
+    const [keptBytes, lateBytes] = [await kept.bytes, await late.bytes]
     await reads.release(kept)
-    assert.equal(keptBytes.length, pieceBytes)
+    assert.equal(keptBytes.length, largePiece)
     using readers = new DisposableStack()
     for (let count = 0; count < 4; count += 1) readers.use(reads.join())
     assert.equal(keptBytes.length, 0)
     await reads.release(late)
     assert.equal(lateBytes.length, 0)
+  })
+
+  test('is not kept when others need as much to read', async () => {
+    const reads = ofLarge(2)
+    const file = fileOf(large)
+    const [first, second] = [reads.take(file, 0, 16_384), reads.take(file, largePiece, 16_384)]
+    await reads.release(first)
+    const other = reads.take(fileOf(large, 'another'), 0, 16_384)
+    await reads.release(other)
+    // Its memory was taken for the other one.
+    await reads.release(reads.take(file, 0, 16_384))
+    assert.deepEqual(file.reads, [0, largePiece, 0])
+    await reads.release(second)
   })
 
   test('of many small ones is bounded, too', async () => {
