@@ -6,6 +6,7 @@ import { startCollection } from './app/collecting.ts'
 import { makePullThrough, makeUpstreams, startCache, startUses } from './app/caching.ts'
 import { makeContent, makeReadChecks } from './app/content.ts'
 import type { Foundation, Reloads } from './app/foundation.ts'
+import { makeHashing } from './app/hashing.ts'
 import { startScrub } from './app/scrubbing.ts'
 import { accessSettings, listen, makeDispatcher } from './app/serving.ts'
 import { keepLinks } from './app/links.ts'
@@ -100,7 +101,8 @@ export class App {
 async function serve(foundation: Foundation): Promise<Served> {
   const { log, stores, authenticator, admitting, upstreams, counts } = foundation
   const { metadata, clock } = stores
-  const uploads = new Uploads(stores, { digestersMax: limits.uploadDigestersMax })
+  const hashing = makeHashing(foundation)
+  const uploads = new Uploads({ ...stores, hashing }, { digestersMax: limits.uploadDigestersMax })
   const leftovers = await uploads.removeLeftovers()
   if (leftovers > 0) log.info({ leftovers }, 'removed what an interrupted run left behind')
   const uses = startUses(foundation)
@@ -119,6 +121,7 @@ async function serve(foundation: Foundation): Promise<Served> {
     ...cache,
     manifests,
     checks,
+    hashing,
   })
   const tagDigests = makeTagDigests(foundation, { manifests, pullThrough })
   const verbs = {

@@ -33,6 +33,7 @@ async function bundle(directory: string): Promise<Metafile> {
     entryPoints: {
       main: 'src/main.ts',
       'sqlite-check-worker': 'src/metadata/sqlite-check-worker.ts',
+      'hash-thread-worker': 'src/storage/hashing/hash-thread-worker.ts',
       'wal-checkpoint-worker': 'src/metadata/wal-checkpoint-worker.ts',
     },
     outdir: join(directory, 'dist'),

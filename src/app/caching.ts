@@ -8,6 +8,7 @@ import { CacheUses } from '../registry/cache-uses.ts'
 import { type CacheRoom, Eviction } from '../registry/eviction.ts'
 import { Fills } from '../registry/fills.ts'
 import type { Manifests } from '../registry/manifests.ts'
+import type { Hashing } from '../registry/ports/hashing.ts'
 import { Prefetch } from '../registry/prefetch.ts'
 import { ProxiedListings } from '../registry/proxied-listings.ts'
 import type { PullCounts } from '../registry/pull-counts.ts'
@@ -27,6 +28,12 @@ interface Cache {
   readonly uses: CacheUses
   readonly eviction: Eviction
   readonly room: StorageRoom
+}
+
+interface PullThroughParts {
+  readonly manifests: Manifests
+  readonly checks: ReadChecks
+  readonly hashing: Hashing
 }
 
 /** Which manifests were pulled, cached or not. */
@@ -86,12 +93,12 @@ export function startCache(foundation: Foundation, manifests: Manifests, uses: C
 
 export function makePullThrough(
   foundation: Foundation,
-  { uses, eviction, room, manifests, checks }: Cache & { manifests: Manifests; checks: ReadChecks },
+  { uses, eviction, room, manifests, checks, hashing }: Cache & PullThroughParts,
 ): { pullThrough: PullThrough; proxiedListings: ProxiedListings } {
   const { config, log, onReload, stores, upstreams, resources } = foundation
   const fills = resources.use(
     new Fills(
-      { ...stores, room: cacheRoom(eviction, room), log },
+      { ...stores, room: cacheRoom(eviction, room), hashing, log },
       {
         heldBackBytes: limits.fillHeldBackBytes,
         fruitlessTriesMax: limits.fillFruitlessTriesMax,

@@ -7,14 +7,17 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { LruCache } from '../lib/lru-cache.ts'
 import { SingleFlight } from '../lib/single-flight.ts'
-import { type Digest, digestAlgorithm, Digester } from '../oci/digest.ts'
+import { type Digest, digestAlgorithm } from '../oci/digest.ts'
 import { UpstreamError } from '../oci/upstream-error.ts'
 import { BlobFill } from './blob-fill.ts'
 import type { Reservation } from './cache-tally.ts'
 import type { ContentLocks } from './content-locks.ts'
 import type { CacheRoom } from './eviction.ts'
 import { type Beginning, contentError, type FillSource, skip, upTo } from './fill-source.ts'
+import { hashStaged } from './hash-staged.ts'
+import { loopHashing } from './loop-hashing.ts'
 import type { BlobReader, ByteRange } from './ports/blob-store.ts'
+import type { Hashing, RunningDigest } from './ports/hashing.ts'
 import type { MetadataStore } from './ports/metadata-store.ts'
 import type { UploadId, UploadReader, UploadStore } from './ports/upload-store.ts'
 import type { UpstreamBlob } from './ports/upstream.ts'
@@ -36,14 +39,18 @@ interface Parts {
   readonly uploads: UploadStore
   readonly locks: ContentLocks
   readonly room: CacheRoom
+  /** On the event loop, where nothing else is said. */
+  readonly hashing?: Hashing
   readonly log: Log
 }
 
 interface Filling {
   readonly fill: BlobFill
   readonly id: UploadId
-  readonly digester: Digester
+  readonly digest: RunningDigest
   readonly reservation: Reservation
+  /** Begins when the last byte is written. */
+  verification?: Promise<void>
 }
 
 /** What clients can read of. */
@@ -70,6 +77,7 @@ export class Fills implements AsyncDisposable {
   readonly #uploads: UploadStore
   readonly #locks: ContentLocks
   readonly #room: CacheRoom
+  readonly #hashing: Hashing
   readonly #log: Log
   readonly #settings: FillSettings
   readonly #starting = new SingleFlight<string, Running>()
@@ -84,6 +92,7 @@ export class Fills implements AsyncDisposable {
     this.#uploads = parts.uploads
     this.#locks = parts.locks
     this.#room = parts.room
+    this.#hashing = parts.hashing ?? loopHashing
     this.#log = parts.log
     this.#settings = settings
     this.#tooLarge = new LruCache({ entriesMax: settings.tooLargeRememberedMax })
@@ -152,8 +161,8 @@ export class Fills implements AsyncDisposable {
       return this.#unstaged(source, size, error as Error)
     }
     const fill = this.#makeFill(source, size, staged.reader)
-    const digester = new Digester(digestAlgorithm(source.digest))
-    const filling = { fill, id: staged.id, digester, reservation }
+    const digest = this.#hashing.begin(digestAlgorithm(source.digest), size)
+    const filling = { fill, id: staged.id, digest, reservation }
     const running = { fill, ended: this.#track(this.#run(key, filling, source, blob)) }
     this.#running.set(key, running)
     return running
@@ -162,7 +171,7 @@ export class Fills implements AsyncDisposable {
   async #stage(): Promise<Staged> {
     const id = randomUUID() as UploadId
     // So that there is something to open before the first byte is here.
-    await this.#uploads.appendToUpload(id, 0, nothing(), { onBytes: () => undefined })
+    await this.#uploads.appendToUpload(id, 0, nothing(), {})
     return { id, reader: await this.#uploads.openUpload(id) }
   }
 
@@ -203,10 +212,12 @@ export class Fills implements AsyncDisposable {
       const { repository, digest } = source
       // Nobody joins it any more: who asks from now on begins another one.
       this.#running.delete(key)
-      filling.fill.fail(error as Error, beginningOf(filling, error))
+      const told = await toldOf(filling, source, error)
+      filling.fill.fail(told.error, told.beginning)
       await this.#uploads.deleteUpload(filling.id).catch(() => undefined)
       this.#log.warn({ err: error, repository, digest }, 'a blob could not be cached')
     }
+    filling.digest[Symbol.dispose]()
     filling.reservation[Symbol.dispose]()
     await filling.fill.release().catch(() => undefined)
   }
@@ -224,7 +235,7 @@ export class Fills implements AsyncDisposable {
   }
 
   async #transfer(filling: Filling, source: FillSource, first: UpstreamBlob): Promise<void> {
-    const { fill, digester } = filling
+    const { fill } = filling
     const { signal } = this.#stop
     let open = async (): Promise<UpstreamBlob> => first
     let fruitless = 0
@@ -240,46 +251,68 @@ export class Fills implements AsyncDisposable {
       this.#log.info({ host: source.host, digest: source.digest, offset: fill.written }, 'resuming')
       open = () => source.open(fill.written, signal)
     }
-    if (!fill.isVerified) verify(fill, source, digester)
+    await this.#verify(filling, source)
   }
 
   /** @returns what broke the transfer. @throws when the bytes are wrong or cannot be stored. */
   async #append(
-    { fill, id, digester }: Filling,
+    filling: Filling,
     source: FillSource,
     open: () => Promise<UpstreamBlob>,
   ): Promise<Error | undefined> {
     const opened = await passingFailure(open)
     if (opened instanceof UpstreamError) return opened
     await using transfer = opened
+    const { fill, id, digest } = filling
     const { written, size } = fill
     if (transfer.offset > written || (transfer.size ?? size) !== size) {
       throw contentError(source, 'it answers with other bytes than before')
     }
     const chunks = upTo(skip(transfer.chunks, written - transfer.offset), size - written)
     const { error } = await this.#uploads.appendToUpload(id, written, chunks, {
-      onBytes: (bytes) => digester.update(bytes),
+      ...digest.observer,
       onWritten: (offset) => {
         fill.advance(offset)
-        // Clients need not wait until the disk has it all.
-        if (offset === size) verify(fill, source, digester)
+        // Clients need not wait until the disk has it all. Whether it failed is asked for later.
+        if (offset === size) this.#verify(filling, source).catch(() => undefined)
       },
     })
     return error
   }
+
+  /** @throws UpstreamError when the bytes are not those of the digest; nobody gets the last of them. */
+  #verify(filling: Filling, source: FillSource): Promise<void> {
+    const { fill, id, digest } = filling
+    const verify = async (): Promise<void> => {
+      const known = await digest.digest()
+      const actual = known ?? (await hashStaged(this.#uploads, id, fill.size, digest.algorithm))
+      if (actual !== source.digest)
+        throw contentError(source, `its bytes have the digest ${actual}`)
+      fill.verify()
+    }
+    filling.verification ??= verify()
+    return filling.verification
+  }
 }
 
-/** @throws UpstreamError when the bytes are not those of the digest; nobody gets the last of them. */
-function verify(fill: BlobFill, source: FillSource, digester: Digester): void {
-  const actual = digester.digest()
-  if (actual !== source.digest) throw contentError(source, `its bytes have the digest ${actual}`)
-  fill.verify()
-}
-
-/** Of a transfer that this machine ended before its bytes could be verified. */
-function beginningOf({ fill, digester }: Filling, error: unknown): Beginning | undefined {
-  if (fill.isVerified || error instanceof UpstreamError) return undefined
-  return { size: digester.size, digest: digester.digest() }
+/** What readers of a fill that ended are to know: why, and what they have got the beginning of. */
+async function toldOf(
+  { fill, digest, verification }: Filling,
+  source: FillSource,
+  error: unknown,
+): Promise<{ error: Error; beginning?: Beginning }> {
+  try {
+    await verification
+  } catch (wrong) {
+    return { error: wrong as Error }
+  }
+  if (fill.isVerified || error instanceof UpstreamError) return { error: error as Error }
+  // This machine ended it before its bytes could be verified.
+  const { size } = digest
+  const known = await digest.digest()
+  if (known !== undefined) return { error: error as Error, beginning: { size, digest: known } }
+  // No others may be put after bytes of which nothing is known.
+  return { error: contentError(source, 'what arrived of it cannot be told from other bytes') }
 }
 
 /** @returns a failure after which it makes sense to try again. */

@@ -4,11 +4,14 @@
  * writes to a session; nothing is visible before its digest was verified.
  */
 import { randomUUID } from 'node:crypto'
-import { type Digest, type DigestAlgorithm, digestAlgorithm, Digester } from '../oci/digest.ts'
+import { type Digest, type DigestAlgorithm, digestAlgorithm } from '../oci/digest.ts'
 import { OciError } from '../oci/errors.ts'
 import type { RepositoryName } from '../oci/repository-name.ts'
 import type { ContentLocks } from './content-locks.ts'
+import { hashStaged } from './hash-staged.ts'
+import { loopHashing } from './loop-hashing.ts'
 import type { Clock } from './ports/clock.ts'
+import type { Hashing, RunningDigest } from './ports/hashing.ts'
 import type { MetadataStore } from './ports/metadata-store.ts'
 import type { BlobRecord, UploadRecord } from './ports/records.ts'
 import type { UploadId, UploadStore } from './ports/upload-store.ts'
@@ -21,6 +24,8 @@ interface Stores {
   readonly uploads: UploadStore
   readonly locks: ContentLocks
   readonly clock: Clock
+  /** On the event loop, where nothing else is said. */
+  readonly hashing?: Hashing
 }
 
 export class Uploads {
@@ -28,6 +33,7 @@ export class Uploads {
   readonly #uploads: UploadStore
   readonly #locks: ContentLocks
   readonly #clock: Clock
+  readonly #hashing: Hashing
   readonly #digesters: UploadDigesters
   /** Sessions that a request is writing to now. */
   readonly #writing = new Set<UploadId>()
@@ -37,6 +43,7 @@ export class Uploads {
     this.#uploads = stores.uploads
     this.#locks = stores.locks
     this.#clock = stores.clock
+    this.#hashing = stores.hashing ?? loopHashing
     this.#digesters = new UploadDigesters(settings.digestersMax)
   }
 
@@ -63,8 +70,8 @@ export class Uploads {
   appendToUpload(repository: RepositoryName, id: string, chunk: Chunk): Promise<UploadRecord> {
     return this.#exclusively(repository, id, async (upload) => {
       checkChunk(upload, chunk)
-      const digester = this.#digesterFor(upload, upload.algorithm)
-      const offset = await this.#append(upload, chunk, digester)
+      const digest = this.#digestFor(upload, chunk, upload.algorithm)
+      const offset = await this.#append(upload, chunk, digest)
       return { ...upload, offset }
     })
   }
@@ -83,9 +90,10 @@ export class Uploads {
     return this.#exclusively(repository, id, async (upload) => {
       checkChunk(upload, chunk)
       const algorithm = digestAlgorithm(digest)
-      const digester = this.#digesterFor(upload, algorithm)
-      const size = await this.#append(upload, chunk, digester, { last: true })
-      const actual = await this.#digestOf(upload.id, size, algorithm)
+      const running = this.#digestFor(upload, chunk, algorithm)
+      const size = await this.#append(upload, chunk, running, { last: true })
+      using complete = this.#digesters.take(upload.id, size)
+      const actual = await this.#digestOf(upload.id, size, algorithm, complete)
       if (actual !== digest) {
         await this.#discard(upload.id)
         throw digestMismatch(digest, actual, size)
@@ -107,14 +115,14 @@ export class Uploads {
     chunk: Chunk,
   ): Promise<BlobRecord> {
     const id = newUploadId()
-    const digester = new Digester(digestAlgorithm(digest))
+    const algorithm = digestAlgorithm(digest)
+    using running = this.#hashing.begin(algorithm, lengthOf(chunk))
     this.#writing.add(id)
     try {
-      const { appended, error } = await this.#uploads.appendToUpload(id, 0, chunk.bytes, {
-        onBytes: (bytes) => digester.update(bytes),
-      })
+      const { bytes } = chunk
+      const { appended, error } = await this.#uploads.appendToUpload(id, 0, bytes, running.observer)
       if (error !== undefined) throw error
-      const actual = digester.digest()
+      const actual = await this.#digestOf(id, appended, algorithm, running)
       if (actual !== digest) throw digestMismatch(digest, actual, appended)
       await this.#locks.whileStoring(digest, async () => {
         await this.#uploads.commitUpload(id, digest)
@@ -195,23 +203,34 @@ export class Uploads {
   }
 
   /** A fresh one for the first byte; undefined when bytes passed by that this process did not see. */
-  #digesterFor(upload: UploadRecord, algorithm: DigestAlgorithm): Digester | undefined {
+  #digestFor(
+    upload: UploadRecord,
+    chunk: Chunk,
+    algorithm: DigestAlgorithm,
+  ): RunningDigest | undefined {
     const running = this.#digesters.take(upload.id, upload.offset)
-    if (running?.algorithm === algorithm) return running
-    return upload.offset === 0 ? new Digester(algorithm) : undefined
+    if (running?.algorithm === algorithm && running.size > 0) return running
+    running?.[Symbol.dispose]()
+    return upload.offset === 0 ? this.#hashing.begin(algorithm, lengthOf(chunk)) : undefined
   }
 
   /** @returns the session's new offset. */
   async #append(
     upload: UploadRecord,
     chunk: Chunk,
-    digester: Digester | undefined,
+    digest: RunningDigest | undefined,
     options: { last?: boolean } = {},
   ): Promise<number> {
+    using unkept = new DisposableStack()
+    if (digest !== undefined) unkept.use(digest)
     const { id, offset } = upload
-    const { appended, error } = await this.#uploads.appendToUpload(id, offset, chunk.bytes, {
-      onBytes: (bytes) => digester?.update(bytes),
-    })
+    const observer = digest?.observer ?? {}
+    const { appended, error } = await this.#uploads.appendToUpload(
+      id,
+      offset,
+      chunk.bytes,
+      observer,
+    )
     checkLength(chunk, appended, error)
     // Refused for want of room: what arrived before that is given back.
     if (error instanceof OciError && error.code === 'STORAGE_FULL') {
@@ -219,7 +238,8 @@ export class Uploads {
       throw error
     }
     const reached = offset + appended
-    if (digester !== undefined) this.#digesters.put(id, digester, reached)
+    unkept.move()
+    if (digest !== undefined) this.#digesters.put(id, digest, reached)
     // The last chunk's session is about to end: its offset need not be recorded.
     if (error !== undefined || options.last !== true) await this.#record(upload, reached)
     if (error !== undefined) throw error
@@ -244,17 +264,19 @@ export class Uploads {
   }
 
   async #cut(id: UploadId, offset: number): Promise<void> {
-    await this.#uploads.appendToUpload(id, offset, nothing(), { onBytes: () => undefined })
+    await this.#uploads.appendToUpload(id, offset, nothing(), {})
   }
 
-  async #digestOf(id: UploadId, size: number, algorithm: DigestAlgorithm): Promise<Digest> {
-    const running = this.#digesters.take(id, size)
-    if (running?.algorithm === algorithm) return running.digest()
-    const digester = new Digester(algorithm)
-    await using staged = await this.#uploads.openUpload(id)
-    const all = { start: 0, endInclusive: size - 1 }
-    for await (const bytes of staged.read(all)) digester.update(bytes)
-    return digester.digest()
+  /** From what is staged, where no digest was running, or what ran is not known any more. */
+  async #digestOf(
+    id: UploadId,
+    size: number,
+    algorithm: DigestAlgorithm,
+    running: RunningDigest | undefined,
+  ): Promise<Digest> {
+    const isOfAll = running?.algorithm === algorithm && running.size === size
+    const known = isOfAll ? await running.digest() : undefined
+    return known ?? (await hashStaged(this.#uploads, id, size, algorithm))
   }
 
   /**
@@ -262,6 +284,7 @@ export class Uploads {
    * a full disk may have no room for that; then the bytes make some.
    */
   async #discard(id: UploadId): Promise<void> {
+    this.#digesters.drop(id)
     try {
       await this.#metadata.deleteUpload(id)
     } catch (error) {
@@ -280,6 +303,11 @@ const leftoversPerQuery = 1_000
 /** Random and of the specification's form ("a UUID representing a unique session ID"). */
 function newUploadId(): UploadId {
   return randomUUID() as UploadId
+}
+
+/** What its headers promise. */
+function lengthOf({ length, range }: Chunk): number | undefined {
+  return length ?? (range && range.endInclusive - range.start + 1)
 }
 
 /** A body without Content-Length may hold more or less than its Content-Range promised. */

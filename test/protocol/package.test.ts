@@ -9,7 +9,9 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { runtimeFlags } from '../../scripts/release/runtime-flags.ts'
 import { ecrHosts, startEcrScene } from '../support/ecr-scene.ts'
+import { canShowThreads, hasHashThread } from '../support/hash-thread.ts'
 import { imageFixture } from '../support/image-fixture.ts'
+import { makeBlob } from '../support/push-steps.ts'
 import { startRegistry } from '../support/start-registry.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
 
@@ -48,6 +50,16 @@ describe('the published package', () => {
   test('starts with the flags of the container image', async () => {
     const launcher = await readFile(program, 'utf8')
     assert.match(launcher, new RegExp(`/node" ${runtimeFlags.join(' ')} "\\$program"`))
+  })
+
+  test('hashes what is large in a thread, too', { skip: !canShowThreads }, async () => {
+    await using registry = await startRegistry({ program })
+    await registry.pushBlob('team/app', makeBlob('large', 5 << 20))
+    assert.equal(hasHashThread(registry.pid), true)
+    assert.deepEqual(
+      registry.logs().filter(({ level }) => level === 'warn'),
+      [],
+    )
   })
 
   test('serves what is pushed to it, and lists it', async () => {

@@ -38,6 +38,17 @@ export const contentLimits = {
   uploadSyncBytes: 16 * MiB,
   /** Half of the threads that also read and write everything else. */
   uploadSyncsAtOnce: 8,
+  /** Smaller bodies are hashed on the event loop: in 2.5 ms at most, and without a thread in memory. */
+  hashThreadBodyBytesMin: 4 * MiB,
+  /** Where nobody knows the length: what a socket gives at once. Small blobs are less than that. */
+  hashThreadRunBytesMin: 64 * KiB,
+  /** Bytes that the thread has and did not hash yet; who has more for it waits. */
+  hashThreadBacklogBytesMax: 2 * MiB,
+  /** What it may take for itself, and how long it waits for more to hash. */
+  hashThreadHeapMiBMax: 16,
+  hashThreadIdleSecondsMax: 30,
+  /** After it failed; the event loop hashes meanwhile. */
+  hashThreadRetrySeconds: 60,
 
   /** How much of a body of unknown length is let in at a time, where the disk has a bound. */
   storageStepBytes: 8 * MiB,

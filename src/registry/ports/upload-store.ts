@@ -30,7 +30,12 @@ export interface UploadStore {
 
 export interface AppendObserver {
   /** Called with all bytes in order, before they are written. */
-  readonly onBytes: (bytes: Uint8Array) => void
+  readonly onBytes?: (bytes: Uint8Array) => void
+  /**
+   * Called with all bytes in order, once they are written, and before `onWritten`: they are given away, and may
+   * be detached. What is left of them is freed when the promise resolves, and no more is written before.
+   */
+  readonly onStored?: (run: readonly Uint8Array[]) => Promise<void> | void
   /**
    * Called with the number of bytes that can be read, from the start of the upload, whenever there
    * are more. Whoever asks for it wants each byte soon: bytes are then written as they come, and only

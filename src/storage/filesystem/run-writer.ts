@@ -19,6 +19,8 @@ interface RunSettings {
   /** A run of so many bytes is written, or of a writer's share: one is gathered, one is written. */
   readonly runBytes: number
   readonly onWritten: ((offset: number) => void) | undefined
+  /** Gets each run when it is written, and may detach it; the next one waits for that. */
+  readonly onStored: ((run: readonly Uint8Array[]) => Promise<void> | void) | undefined
   /** Told of the bytes of each run; what it throws fails the writing. */
   readonly onRun: (bytes: number) => void
   readonly gathered: GatheredRuns
@@ -81,7 +83,7 @@ export class RunWriter {
 
   #startRun(): void {
     if (this.#runLength === 0) return
-    const { onWritten, onRun, gathered } = this.#settings
+    const { onWritten, onStored, onRun, gathered } = this.#settings
     const run = this.#run
     const length = this.#runLength
     const position = this.#position
@@ -91,6 +93,10 @@ export class RunWriter {
     this.#runLength = 0
     this.#isWriting = true
     this.#writing = writeRun(this.#file, run, position)
+      .then(() => {
+        onRun(length)
+        return onStored?.(run)
+      })
       .finally(() => {
         gathered.bytes -= length
         // Left to the garbage collector they made it mark the whole heap for every 64 MiB that were
@@ -98,7 +104,6 @@ export class RunWriter {
         for (const bytes of run) freeBytes(bytes)
       })
       .then(() => {
-        onRun(length)
         onWritten?.(reached)
         this.#isWriting = false
         if (onWritten !== undefined) this.#startRun()

@@ -60,6 +60,7 @@ export class FilesystemUploadStore implements UploadStore {
     const settings = {
       runBytes: this.#writeBytes,
       onWritten: observer.onWritten,
+      onStored: observer.onStored,
       onRun: (bytes: number) => sync.wrote(bytes),
       gathered: this.#gathered,
     }
@@ -166,7 +167,7 @@ function bytesLost(cause?: unknown): OciError {
 async function drain(
   chunks: AsyncIterable<Uint8Array>,
   writer: RunWriter,
-  onBytes: (bytes: Uint8Array) => void,
+  onBytes: AppendObserver['onBytes'],
 ): Promise<{ error?: Error }> {
   const source = chunks[Symbol.asyncIterator]()
   let finished = false
@@ -185,7 +186,7 @@ async function drain(
         finished = true
         return {}
       }
-      onBytes(next.value)
+      onBytes?.(next.value)
       await writer.write(next.value)
     }
   } finally {
