@@ -61,9 +61,9 @@ export const contentLimits = {
   /** Two buffers of this size per response: 2.3 s CPU for 5 GiB, 64 KiB chunks took 6.6 s. */
   readBufferBytes: 1 * MiB,
   /** Of pieces of blobs that nobody reads now, kept for who reads the same ones, or for other ones. */
-  readBuffersIdleBytesMax: 8 * MiB,
+  readBuffersIdleBytesMax: 4 * MiB,
   /** Of all buffers in use: eight responses have large ones, 32 have a quarter of that each. */
-  readBuffersBytesMax: 16 * MiB,
+  readBuffersBytesMax: 8 * MiB,
   /** No smaller, and what a response gets when slow ones hold all that: two thousand take 125 MiB. */
   readBufferBeyondBytes: 32 * KiB,
   /** Blobs whose bytes were found right as they were read: about 3 MiB of memory. */

@@ -71,8 +71,7 @@ export class FilesystemUploadStore implements UploadStore {
       const appended = await writer.finish()
       await sync.finish()
       // A file without bytes that a crash takes is made again by whoever appends at 0.
-      if (appended > 0) await file.datasync()
-      if (appended > 0 && offset === 0) await syncDirectory(this.#layout.uploads)
+      if (appended > 0) await this.#makeDurable(file, { isNew: offset === 0 })
       return { appended, ...result }
     } catch (error) {
       // Gives the space back at once: on a full disk every other client waits for it.
@@ -84,6 +83,15 @@ export class FilesystemUploadStore implements UploadStore {
       this.#gathered.writers -= 1
       await file.close()
     }
+  }
+
+  /** The bytes and, beside that, the name: both wait for the same journal, as a rule. */
+  async #makeDurable(file: FileHandle, { isNew }: { isNew: boolean }): Promise<void> {
+    const syncs = [file.datasync()]
+    if (isNew) syncs.push(syncDirectory(this.#layout.uploads))
+    // Whoever hears of a failure closes the file, so neither may be under way then.
+    await Promise.allSettled(syncs)
+    await Promise.all(syncs)
   }
 
   /** Cut to `offset` bytes. @throws OciError BLOB_UPLOAD_UNKNOWN when fewer are staged. */
