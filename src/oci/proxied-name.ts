@@ -27,11 +27,15 @@ export function isProxiedName(name: string): boolean {
  * @throws OciError NAME_INVALID
  */
 export function parseProxiedName(name: string): ProxiedRepository {
-  const [, host = '', ...rest] = name.split('/')
-  if (host === '' || rest.length === 0) {
+  const start = proxiedSegment.length + 1
+  const end = name.indexOf('/', start)
+  if (end <= start) {
     throw invalid('expected f/<registry>/<repository>, for example f/docker.io/library/nginx')
   }
-  return parseProxiedRepository(host.replace(/_(\d{1,5})_?$/, ':$1'), rest.join('/'))
+  const host = name.slice(start, end)
+  // Every pull through the cache comes by here, and few hosts have a port.
+  const registry = host.includes('_') ? host.replace(/_(\d{1,5})_?$/, ':$1') : host
+  return parseProxiedRepository(registry, name.slice(end + 1))
 }
 
 /** @throws OciError NAME_INVALID */
@@ -47,10 +51,12 @@ export function formatProxiedName({ host, repository }: ProxiedRepository): Repo
 
 /** `f/docker.io`: what all repositories of a registry begin with. @throws OciError, as above. */
 export function formatProxiedHost(host: RegistryHost): string {
-  if (/_\d{1,5}$/.test(host)) {
+  if (host.includes('_') && /_\d{1,5}$/.test(host)) {
     throw invalid(`a registry cannot be called ${host} here: "_" and a number stand for a port`)
   }
-  return `${proxiedSegment}/${host.replace(/:(\d+)$/, '_$1')}`
+  const colon = host.endsWith(']') ? -1 : host.lastIndexOf(':')
+  const name = colon < 0 ? host : `${host.slice(0, colon)}_${host.slice(colon + 1)}`
+  return `${proxiedSegment}/${name}`
 }
 
 function invalid(message: string): OciError {

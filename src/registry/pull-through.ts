@@ -40,6 +40,13 @@ export interface PulledManifest extends Pulled {
   readonly manifest: StoredManifest
 }
 
+interface Asked {
+  readonly target: UpstreamRepository
+  /** Its name here. */
+  readonly repository: RepositoryName
+  readonly reference: Reference
+}
+
 interface Parts {
   readonly upstream: Upstream
   readonly manifests: Manifests
@@ -113,20 +120,20 @@ export class PullThrough {
     reference: Reference,
   ): Promise<PulledManifest> {
     const repository = cachedName(target)
-    const pulled = await this.#getManifest(context, { target, repository }, reference)
+    const cached = await this.#parts.manifests.findManifest(context, repository, reference)
+    const pulled: PulledManifest =
+      cached !== undefined && this.#isFresh(repository, reference)
+        ? { manifest: cached, status: 'HIT' }
+        : await this.#askForManifest(context, { target, repository, reference }, cached)
     this.#parts.uses.touch(repository, pulled.manifest.digest)
     return pulled
   }
 
-  async #getManifest(
+  async #askForManifest(
     context: RequestContext,
-    { target, repository }: { target: UpstreamRepository; repository: RepositoryName },
-    reference: Reference,
+    { target, repository, reference }: Asked,
+    cached: StoredManifest | undefined,
   ): Promise<PulledManifest> {
-    const cached = await this.#parts.manifests.findManifest(context, repository, reference)
-    if (cached !== undefined && this.#isFresh(repository, reference)) {
-      return { manifest: cached, status: 'HIT' }
-    }
     const flight = this.#parts.upstream.flightOf(target, context.via)
     const key = `${repository} ${reference} ${flight}`
     const joined = this.#pulls.has(key)
