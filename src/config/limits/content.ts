@@ -62,7 +62,7 @@ export const contentLimits = {
   readBufferBytes: 1 * MiB,
   /** Of pieces of blobs that nobody reads now, kept for who reads the same ones, or for other ones. */
   readBuffersIdleBytesMax: 4 * MiB,
-  /** Of all buffers in use and idle: four responses have large ones, 32 have an eighth of that each. */
+  /** Of all buffers in use and idle: four files that are read have large ones, 32 an eighth of that. */
   readBuffersBytesMax: 8 * MiB,
   /** No smaller, and what a response gets when slow ones hold all that: two thousand take 125 MiB. */
   readBufferBeyondBytes: 32 * KiB,

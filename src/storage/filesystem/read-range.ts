@@ -13,7 +13,7 @@ export async function* readRange(
   range: ByteRange,
   reads: SharedReads,
 ): AsyncGenerator<Uint8Array> {
-  using _reader = reads.join()
+  using _reader = reads.join(file)
   const end = range.endInclusive + 1
   let position = range.start
   const takeNext = (): Piece | undefined =>

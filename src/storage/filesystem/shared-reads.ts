@@ -66,7 +66,8 @@ export class SharedReads {
   /** Of the pieces that are read now. */
   #length: number
   #takenBytes = 0
-  #readers = 0
+  /** How many there are of each file. */
+  readonly #readers = new Map<string, number>()
 
   constructor(settings: Settings) {
     this.#settings = { takenBytesMax: Infinity, bytesBeyond: settings.bytes, ...settings }
@@ -78,10 +79,10 @@ export class SharedReads {
     return this.#takenBytes
   }
 
-  /** To be called by whoever is about to take pieces, until it disposes of this. */
-  join(): Disposable {
-    this.#countReaders(1)
-    return { [Symbol.dispose]: () => this.#countReaders(-1) }
+  /** To be called by whoever is about to take pieces of the file, until it disposes of this. */
+  join({ identity }: SharedFile): Disposable {
+    this.#countReaders(identity, 1)
+    return { [Symbol.dispose]: () => this.#countReaders(identity, -1) }
   }
 
   /** Some of the bytes from `position` on that lie before `end`, and maybe more than those. */
@@ -122,10 +123,13 @@ export class SharedReads {
     return this.release(piece)
   }
 
-  #countReaders(more: number): void {
+  /** Readers of one file have pieces in common: what memory there is is shared by files. */
+  #countReaders(identity: string, more: number): void {
     const { bytes, takenBytesMax, bytesBeyond } = this.#settings
-    this.#readers += more
-    const share = takenBytesMax / (Math.max(this.#readers, 1) * piecesPerReader)
+    const readers = (this.#readers.get(identity) ?? 0) + more
+    if (readers > 0) this.#readers.set(identity, readers)
+    else this.#readers.delete(identity)
+    const share = takenBytesMax / (Math.max(this.#readers.size, 1) * piecesPerReader)
     // Halved again and again, so that readers that come and go do not change it each time.
     let length = bytes
     while (length > share && length > bytesBeyond) length = Math.ceil(length / 2)

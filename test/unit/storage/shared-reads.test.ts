@@ -191,10 +191,20 @@ describe('the memory of a piece', () => {
     await reads.release(kept)
     assert.equal(keptBytes.length, largePiece)
     using readers = new DisposableStack()
-    for (let count = 0; count < 4; count += 1) readers.use(reads.join())
+    for (const name of ['a', 'b', 'c', 'd']) readers.use(reads.join(fileOf(large, name)))
     assert.equal(keptBytes.length, 0)
     await reads.release(late)
     assert.equal(lateBytes.length, 0)
+  })
+
+  test('is as large as ever for many readers of one file, who have it in common', async () => {
+    const reads = ofLarge(4)
+    const file = fileOf(large)
+    const ends = { start: 0, endInclusive: 16_383 }
+    const readers = Array.from({ length: 9 }, () => readRange(file, ends, reads))
+    for (const each of readers) assert.equal((await each.next()).value?.length, largePiece)
+    for (const each of readers) await each.return(undefined)
+    assert.deepEqual(file.reads, [0, largePiece])
   })
 
   test('is not kept when others need as much to read', async () => {
