@@ -1,7 +1,7 @@
 /**
  * Pieces of files in memory, each read once for all who want it at about the same time: the nodes of a
- * cluster pull the same layers together. Large pieces cost the least time, and few readers get them; many share
- * what memory there is, so that it does not grow with their number. Slow clients hold their pieces for as long as
+ * cluster pull the same layers together. Large pieces cost the least time, and few files are read by them; many
+ * share what memory there is, so that it does not grow with their number. Slow clients hold their pieces for as long as
  * they like: beyond the bound a reader gets small ones.
  */
 import type { FileHandle } from 'node:fs/promises'
