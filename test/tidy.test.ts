@@ -75,6 +75,11 @@ describe('source files', () => {
     assertNone(unfinished, 'do it now, or write an issue')
   })
 
+  test('take node:http from lib/node-http.ts, which says why', () => {
+    const offenders = sources.filter((path) => /import (?!type )[^']*'node:http'/.test(read(path)))
+    assertNone(offenders, 'import types only, and the rest from lib/node-http.ts')
+  })
+
   test('are all imported by another one, or are the program', () => {
     const imported = new Set(
       sources.flatMap((path) =>

@@ -11,6 +11,7 @@ import { configurationLimits } from './limits/configuration.ts'
 import { contentLimits } from './limits/content.ts'
 import { httpLimits } from './limits/http.ts'
 import { movingLimits } from './limits/moving.ts'
+import { processLimits } from './limits/process.ts'
 import { pullThroughLimits } from './limits/pull-through.ts'
 import { upstreamLimits } from './limits/upstream.ts'
 
@@ -25,4 +26,5 @@ export const limits = {
   ...admissionLimits,
   ...configurationLimits,
   ...commandsLimits,
+  ...processLimits,
 } as const

@@ -2,13 +2,7 @@
  * The socket side of the server: HTTP or HTTPS, its timeouts, certificate reload, and stopping without
  * cutting anybody off who is still moving bytes.
  */
-import {
-  createServer,
-  type IncomingMessage,
-  type Server,
-  type ServerOptions,
-  type ServerResponse,
-} from 'node:http'
+import type { IncomingMessage, Server, ServerOptions, ServerResponse } from 'node:http'
 import {
   createServer as createTlsServer,
   type Server as TlsServer,
@@ -17,6 +11,7 @@ import {
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { limits } from '../config/limits.ts'
+import { createServer } from '../lib/node-http.ts'
 import { StartError } from '../lib/start-error.ts'
 import type { Log } from '../registry/request-context.ts'
 import { refuse } from './refusal.ts'

@@ -2,8 +2,8 @@
  * An answer whose status means failure, as an UpstreamError: the codes of its JSON body
  * (specification, "Error Codes") and the first message, cut short. Other bodies are not shown.
  */
-import { STATUS_CODES } from 'node:http'
 import { limits } from '../config/limits.ts'
+import { STATUS_CODES } from '../lib/node-http.ts'
 import { isRecord } from '../oci/descriptor.ts'
 import { printable, redactUrl, UpstreamError } from '../oci/upstream-error.ts'
 import { parseJson, readUpTo, type UpstreamRequest, type UpstreamResponse } from './exchange.ts'

@@ -43,17 +43,18 @@ export class DataLayout {
     this.incomplete = join(root, 'incomplete.json')
   }
 
+  /** Not by `join`: asked for each shard at a start, that alone has V8 load its largest compiler. */
   blob(digest: Digest): string {
     const hex = digestHex(digest)
-    return join(this.blobs, digestAlgorithm(digest), hex.slice(0, 2), hex)
+    return `${this.blobs}/${digestAlgorithm(digest)}/${hex.slice(0, 2)}/${hex}`
   }
 
   quarantined(digest: Digest): string {
-    return join(this.quarantine, digest.replace(':', '-'))
+    return `${this.quarantine}/${digest.replace(':', '-')}`
   }
 
   upload(id: UploadId): string {
-    return join(this.uploads, id)
+    return `${this.uploads}/${id}`
   }
 
   /** All directories that content is put into: made once, so that no write has to make one. */
@@ -63,8 +64,8 @@ export class DataLayout {
       this.quarantine,
       this.blobs,
       ...digestAlgorithms.flatMap((algorithm) => {
-        const parent = join(this.blobs, algorithm)
-        return [parent, ...shards.map((shard) => join(parent, shard))]
+        const parent = `${this.blobs}/${algorithm}`
+        return [parent, ...shards.map((shard) => `${parent}/${shard}`)]
       }),
     ]
   }
