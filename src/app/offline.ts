@@ -123,12 +123,20 @@ async function* workOffline(
 
 /** A misspelled path must not become an empty registry. */
 export async function requireDataDirectory(path: string): Promise<void> {
-  const isThere = await stat(join(path, 'format.json')).then(
-    () => true,
-    () => false,
+  const file = join(path, 'format.json')
+  const error = await stat(file).then(
+    () => undefined,
+    (cause: NodeJS.ErrnoException) => cause,
   )
-  if (isThere) return
-  throw new StartError(`${path} is no data directory of Trow: it holds no format.json`)
+  if (error === undefined) return
+  const { code, message } = error
+  if (code === 'ENOENT' || code === 'ENOTDIR') {
+    throw new StartError(`${path} is no data directory of Trow: it holds no format.json`)
+  }
+  const advice = code === 'EACCES' ? '; run this as the user that Trow runs as' : ''
+  throw new StartError(`data directory ${path} cannot be read: ${message}${advice}`, {
+    cause: error,
+  })
 }
 
 /** Nobody uses what does not run. */

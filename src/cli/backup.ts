@@ -21,7 +21,7 @@ export function backupCommand(host: WorkHost, terminal: Terminal = processTermin
   const command = new Command('backup')
     .description('copy all that a data directory holds, while Trow runs or not')
     .argument('<target>', 'directory, or - for a tar archive to standard output')
-    .option('-d, --data-dir <directory>', 'of the Trow', './data')
+    .option('-d, --data-dir <directory>', 'of the Trow (TROW_DATA_DIR)', dataDirOf(host))
     .option('--verify', 'read what the target holds already, and copy anew what is damaged', false)
   addFormatOptions(command, ['text', 'json'])
   return command.action(async (target: string, flags: CopyFlags & { readonly verify: boolean }) => {
@@ -43,6 +43,11 @@ export function backupCommand(host: WorkHost, terminal: Terminal = processTermin
       return `${copied} (${formatBytes(Number(report['copiedBytes']))}) of ${all} (${formatBytes(Number(report['bytes']))})`
     })
   })
+}
+
+/** Where the registry of the same environment has its data: in a container nobody need name it. */
+function dataDirOf({ environment }: WorkHost): string {
+  return environment['TROW_DATA_DIR'] || './data'
 }
 
 export function restoreCommand(host: WorkHost, terminal: Terminal = processTerminal): Command {

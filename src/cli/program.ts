@@ -132,12 +132,14 @@ export function asCommanderReads(args: readonly string[]): string[] {
   })
 }
 
-/** Flags of Trow 0.7. */
+/** Flags of Trow 0.7 and older. */
 const formerFlags: Readonly<Record<string, string>> = {
   '--host': '--bind HOST:PORT',
   '--port': '--bind HOST:PORT',
   '-p': '--bind HOST:PORT',
   '--name': '--hostname NAME',
+  '--password-file': '--password file://PATH',
+  '--proxy-registry-config-file': '--config-file FILE',
 }
 
 function explain(message: string): string {

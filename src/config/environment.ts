@@ -13,17 +13,29 @@ import type { Environment } from './sources.ts'
 const injected =
   /^TROW_(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?|NAME|ENV_\w+)$/
 
+/** Names that other programs have for what is called otherwise here. */
+const otherwise: ReadonlyMap<string, string> = new Map([
+  ['TROW_PASSWORD_FILE', 'TROW_PASSWORD=file://PATH'],
+  ['TROW_PORT', 'TROW_BIND=[::]:PORT'],
+])
+
 /** @returns a warning for each variable that is probably a setting misspelt. */
 export function unknownVariables(environment: Environment): string[] {
   const known = settings.map(environmentName)
   return Object.keys(environment)
-    .filter((name) => name.startsWith('TROW_') && !known.includes(name) && !injected.test(name))
+    .filter((name) => name.startsWith('TROW_') && !known.includes(name))
+    .filter((name) => !injected.test(name) || isPortNumber(name, environment[name]))
     .sort()
     .map((name) => {
-      const near = nearest(name, known)
+      const near = otherwise.get(name) ?? nearest(name, known)
       const hint = near === undefined ? '' : `; did you mean ${near}?`
       return `${name} is no setting of Trow and is ignored${hint}`
     })
+}
+
+/** Kubernetes and Docker set it to a URL. */
+function isPortNumber(name: string, value: string | undefined): boolean {
+  return name === 'TROW_PORT' && /^\d+$/.test(value ?? '')
 }
 
 /**

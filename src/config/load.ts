@@ -73,7 +73,9 @@ export async function loadConfig(sources: ConfigSources): Promise<LoadedConfig> 
     ...(files.problems.length === 0 ? validateTogether(merged, layers) : []),
     ...read.problems.map(({ path, message }) => `${locateSetting(layers, path)?.text}: ${message}`),
   ]
-  if (problems.length > 0) throw new ConfigError(problems, reader.fingerprints)
+  const unknown = unknownVariables(sources.environment)
+  // What is missing may stand in a variable that is misspelt.
+  if (problems.length > 0) throw new ConfigError([...problems, ...unknown], reader.fingerprints)
   const config = makeConfig(
     configSchema.parse(merged),
     (path) => read.contents.get(formatPath(path)),
@@ -82,11 +84,7 @@ export async function loadConfig(sources: ConfigSources): Promise<LoadedConfig> 
   return {
     config,
     dryRun: (flags.extra.get('--dry-run') ?? environment.extra.get('--dry-run')) === true,
-    warnings: [
-      ...unknownVariables(sources.environment),
-      ...read.warnings,
-      ...configWarnings(config),
-    ],
+    warnings: [...unknown, ...read.warnings, ...configWarnings(config)],
     fingerprints: reader.fingerprints,
     origin: (path) => locateSetting(layers, path)?.source,
     written: (path) => valueAt(merged, path),

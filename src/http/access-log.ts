@@ -3,6 +3,7 @@
  * verbs write to. Probes and scrapes are logged at debug level: they come every few seconds. So are
  * admission reviews, each of which has a line of its own.
  */
+import type { OciError } from '../oci/errors.ts'
 import { printable } from '../oci/upstream-error.ts'
 import type { Log } from '../registry/request-context.ts'
 
@@ -18,6 +19,8 @@ export interface AccessRecord {
   readonly client: string
   readonly user: string
   readonly agent: string | undefined
+  /** What the client was told of a request that was refused. */
+  readonly refusal: Pick<OciError, 'code' | 'message'> | undefined
 }
 
 const quietRoutes: readonly string[] = ['healthz', 'readiness', 'metrics', 'admission']
@@ -25,7 +28,7 @@ const quietRoutes: readonly string[] = ['healthz', 'readiness', 'metrics', 'admi
 const textLengthMax = 1_000
 
 export function logAccess(log: Log, record: AccessRecord): void {
-  const { method, status, milliseconds, agent } = record
+  const { method, status, milliseconds, agent, refusal } = record
   const path = record.url.slice(0, textLengthMax)
   const fields = {
     method,
@@ -39,6 +42,9 @@ export function logAccess(log: Log, record: AccessRecord): void {
     user: record.user,
     // A terminal that shows the log would obey what controls it. JSON has no undefined.
     agent: agent === undefined ? undefined : printable(agent.slice(0, textLengthMax)),
+    code: refusal?.code,
+    // Answers to HEAD have no body: nobody else tells why.
+    reason: refusal && printable(refusal.message.slice(0, textLengthMax)),
   }
   const message = `${method} ${path} ${status}`
   if (quietRoutes.includes(record.route)) log.debug(fields, message)

@@ -53,6 +53,7 @@ interface Served {
   route: string
   user: string
   sent: number
+  refusal: OciError | undefined
 }
 
 export class Dispatcher {
@@ -117,6 +118,7 @@ export class Dispatcher {
       route: 'none',
       user: '-',
       sent: 0,
+      refusal: undefined,
     }
   }
 
@@ -167,7 +169,9 @@ export class Dispatcher {
     return { ...reply, headers: { ...reply.headers, ...cors.headers(request.headers) } }
   }
 
-  #errorReply({ context, client }: Served, error: unknown): Reply {
+  #errorReply(served: Served, error: unknown): Reply {
+    const { context, client } = served
+    if (error instanceof OciError) served.refusal = error
     const reply = errorReply(context, error, locationBaseOf(client))
     return withChallenges(this.#parts.authenticator, reply, error, originOf(client))
   }
@@ -209,7 +213,7 @@ export class Dispatcher {
   }
 
   #record(served: Served, status: number): void {
-    const { request, route, body, sent, user } = served
+    const { request, route, body, sent, user, refusal } = served
     const { metrics } = this.#parts
     const method = knownMethods.includes(request.method ?? '') ? (request.method ?? '') : 'other'
     const milliseconds = performance.now() - served.started
@@ -228,6 +232,7 @@ export class Dispatcher {
       client: served.client.clientAddress,
       user,
       agent: request.headers['user-agent'],
+      refusal,
     })
   }
 }

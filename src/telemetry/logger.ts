@@ -73,7 +73,15 @@ function jsonStream(): pino.DestinationStream {
 /** In this thread: a worker would outlive what it logs for, or lose its last lines. */
 async function prettyStream(colorize: boolean): Promise<pino.DestinationStream> {
   const { default: pretty } = await import('pino-pretty')
-  return pretty({ colorize, sync: true, destination: stdout, translateTime: 'SYS:HH:MM:ss.l' })
+  return pretty({
+    colorize,
+    sync: true,
+    destination: stdout,
+    translateTime: 'SYS:HH:MM:ss.l',
+    singleLine: true,
+    // What the message of an access line says already.
+    ignore: 'method,path,status',
+  })
 }
 
 const secretName = /password|passwd|secret|authorization|token|cookie|^credentials$/i

@@ -50,6 +50,16 @@ async function piped(args: readonly string[], file: string, way: 'in' | 'out'): 
   })
 }
 
+test('the data directory of the environment, as in a container, goes without saying', async () => {
+  await using directory = await temporaryDirectory()
+  await using registry = await startRegistry()
+  const environment = { TROW_DATA_DIR: registry.dataDirectory }
+  const { code, stderr } = await runTrow(['backup', join(directory.path, 'backup')], {
+    environment,
+  })
+  assert.deepEqual([code, stderr], [0, ''])
+})
+
 test('a directory, added to while Trow runs, and restored', async () => {
   await using directory = await temporaryDirectory()
   await using registry = await startRegistry()

@@ -3,11 +3,16 @@
  * registry that runs and with a data directory.
  */
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { chmod } from 'node:fs/promises'
 import { describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { assertError, makeBlob } from '../support/push-steps.ts'
 import { runTrow } from '../support/run-command.ts'
 import { startRegistry } from '../support/start-registry.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
 
+const program = fileURLToPath(new URL('../../bin/trow', import.meta.url))
 const config = 'gc:\n  enabled: false\n  grace: 1s\n'
 
 function linesOf(text: string): Record<string, object>[] {
@@ -112,6 +117,18 @@ describe('trow gc', () => {
     assert.equal(missing.code, 1)
     assert.match(missing.stderr, /is no data directory of Trow/)
     await registry.start()
+  })
+
+  test('says of a directory that it may not look into not that it is none of Trow', async () => {
+    await using directory = await temporaryDirectory()
+    await chmod(directory.path, 0)
+    // What root may do whatever the mode says is taken away from it.
+    const wrapper = process.geteuid?.() === 0 ? ['setpriv', '--bounding-set=-all'] : []
+    const [command, ...args] = [...wrapper, program, 'gc', '--data-dir', directory.path]
+    const { status, stderr } = spawnSync(command, args, { encoding: 'utf8' })
+    await chmod(directory.path, 0o700)
+    assert.equal(status, 1)
+    assert.match(stderr, /^trow: data directory \S+ cannot be read: .*; run this as the user that/)
   })
 
   test('says that a registry is no Trow, and that a command line makes no sense', async () => {

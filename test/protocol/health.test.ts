@@ -7,7 +7,12 @@ import { rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { assertError, makeBlob, pushTag, startSession } from '../support/push-steps.ts'
-import { type Registry, startRegistry } from '../support/start-registry.ts'
+import {
+  basicHeader,
+  type Registry,
+  type RegistryRequest,
+  startRegistry,
+} from '../support/start-registry.ts'
 import { until } from '../support/until.ts'
 
 let registry: Registry
@@ -188,6 +193,26 @@ describe('the access log', () => {
     const verb = registry.logs().find(({ request, msg }) => request === id && msg === 'blob pushed')
     assert.equal(verb?.['digest'], blob.digest)
   })
+
+  const ann = basicHeader({ name: 'ann', password: 'wrong' })
+  const refused: [name: string, request: RegistryRequest, code: string, reason: string][] = [
+    ['no login', { anonymous: true }, 'UNAUTHORIZED', 'authentication required'],
+    [
+      'a wrong password',
+      { headers: { authorization: ann } },
+      'UNAUTHORIZED',
+      'wrong user name or password',
+    ],
+    ['what is not there', {}, 'NAME_UNKNOWN', 'repository name not known to registry'],
+  ]
+  for (const [name, request, code, reason] of refused) {
+    test(`says why a request was refused, where an answer to HEAD cannot: ${name}`, async () => {
+      const reply = await registry.request('HEAD', '/v2/health/none/manifests/v1', request)
+      const id = reply.header('x-request-id')
+      const line = await registry.logged(({ request }) => request === id)
+      assert.deepEqual([line['code'], line['reason']], [code, reason])
+    })
+  }
 
   test('leaves probes and scrapes out', async () => {
     await registry.request('GET', '/healthz')

@@ -201,6 +201,28 @@ const login = `Basic ${Buffer.from('ann:s3cret').toString('base64')}`
 const kept = 'configuration not reloaded, the previous one stays in force'
 
 describe('a running server', { timeout: 60_000 }, () => {
+  test('has one line for a request where people read its log', async (t) => {
+    const directory = await directoryWith(t)
+    const args = ['--bind', '127.0.0.1:0', '--data-dir', 'data', '--log-format', 'pretty']
+    const child = start(directory, args)
+    t.after(() => child.kill('SIGKILL'))
+    assert.ok(child.stdout && child.stderr)
+    child.stderr.pipe(process.stderr)
+    const after: string[] = []
+    for await (const line of createInterface({ input: child.stdout })) {
+      const [, address] = /address"?: ?"([^"]+)"/.exec(line) ?? []
+      if (address !== undefined) await (await fetch(`${address}/v2/`)).arrayBuffer()
+      if (address !== undefined) child.kill('SIGTERM')
+      else if (line.includes('/v2/') || after.length > 0) after.push(line)
+    }
+    const messages = after.map((line) => line.replace(/^\[[\d:.]+\] INFO: /, '').split(' {', 1)[0])
+    assert.deepEqual(messages, [
+      'GET /v2/ 200',
+      'stopping, requests in progress may finish',
+      'stopped',
+    ])
+  })
+
   test('loads its files again on SIGHUP, keeps the old ones in force while they are broken, and stops with 0', async (t) => {
     const directory = await directoryWith(t, { 'trow.yaml': '', password: 's3cret\n' })
     const { child, logged, ping, exit } = await serve(t, directory, ['--config-file', 'trow.yaml'])

@@ -70,9 +70,14 @@ describe('the flags of Trow 0.10', () => {
     [['--port', '8443'], "unknown option '--port'; use --bind HOST:PORT"],
     [['-p', '8443'], "unknown option '-p'; use --bind HOST:PORT"],
     [['--name', 'trow.test'], "unknown option '--name'; use --hostname NAME"],
+    [['--password-file', 'x'], "unknown option '--password-file'; use --password file://PATH"],
+    [
+      ['--proxy-registry-config-file', 'x.yaml'],
+      "unknown option '--proxy-registry-config-file'; use --config-file FILE",
+    ],
   ]
   for (const [args, message] of former) {
-    test(`and what replaces ${args[0]} of 0.7`, async () => {
+    test(`and what replaces ${args[0]} of 0.7 or older`, async () => {
       for (const command of [['check'], ['serve'], []]) {
         await assert.rejects(run([...command, ...args]), (error: unknown) => {
           assert.ok(error instanceof ConfigError)

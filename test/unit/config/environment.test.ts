@@ -51,6 +51,17 @@ describe('a variable that begins with TROW_', () => {
       'TROW_DATADIR is no setting of Trow and is ignored; did you mean TROW_DATA_DIR?',
     ])
   })
+  const others: [name: string, value: string, meant: string][] = [
+    ['TROW_PASSWORD_FILE', '/run/secrets/trow', 'TROW_PASSWORD=file://PATH'],
+    ['TROW_PORT', '5000', 'TROW_BIND=[::]:PORT'],
+  ]
+  for (const [name, value, meant] of others) {
+    test(`and is what other programs have is warned of with what Trow has: ${name}`, () => {
+      assert.deepEqual(unknownVariables({ [name]: value }), [
+        `${name} is no setting of Trow and is ignored; did you mean ${meant}?`,
+      ])
+    })
+  }
   test('and is like nothing known is warned of as well', () => {
     assert.deepEqual(unknownVariables({ TROW_XYZZY_AND_MORE: 'x' }), [
       'TROW_XYZZY_AND_MORE is no setting of Trow and is ignored',

@@ -130,6 +130,13 @@ describe('the password', () => {
     const flags = { '--config-file': [join(directory, 'a.yaml')] }
     assert.equal(await read(flags, { TROW_PASSWORD: 'x' }), 'x')
   })
+  test('that a misspelt variable holds is not missing without a word about that variable', async () => {
+    const problems = await problemsOf({}, { TROW_USER: 'ann', TROW_PASSWD: 'x' })
+    assert.deepEqual(
+      problems.map((line) => line.split(' ', 1)[0]),
+      ['TROW_USER:', 'TROW_PASSWD'],
+    )
+  })
   const wrong: [what: string, flags: Flags, environment: Environment, problem: RegExp][] = [
     ['without a user', { '--password': 'x' }, {}, /^--password: a password needs a user/],
     ['missing beside a user', {}, { TROW_USER: 'x' }, /^TROW_USER: a user needs a password/],
