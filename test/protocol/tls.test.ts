@@ -43,7 +43,8 @@ describe('over HTTPS', () => {
     assert.match(reply.rawHeaders.join(), new RegExp(`realm="${registry.url}/token"`))
   })
 
-  test('plain HTTP is not answered as if it were', async () => {
+  test('plain HTTP is not answered as if it were, and the log says what it was', async () => {
+    const known = registry.logLength
     const plain = request(registry.url.replace('https:', 'http:'))
     plain.end()
     await assert.rejects(
@@ -52,6 +53,9 @@ describe('over HTTPS', () => {
         plain.once('error', reject)
       }),
     )
+    const line = await registry.logged(({ msg }) => msg.startsWith('refused'), known)
+    assert.equal(line.msg, 'refused: the client speaks plain HTTP, and this port HTTPS')
+    assert.equal(line['client'], '127.0.0.1')
   })
 
   for (const [version, isServed] of [
@@ -59,7 +63,8 @@ describe('over HTTPS', () => {
     ['TLSv1.2', true],
     ['TLSv1.3', true],
   ] as const) {
-    test(`${version} is ${isServed ? 'spoken' : 'refused'}`, async () => {
+    test(`${version} is ${isServed ? 'spoken' : 'refused, and the log says so'}`, async () => {
+      const known = registry.logLength
       const { hostname: host, port } = new URL(registry.url)
       const socket = connect({
         host,
@@ -75,6 +80,9 @@ describe('over HTTPS', () => {
       })
       socket.destroy()
       assert.equal(outcome, isServed ? version : 'refused')
+      if (isServed) return
+      const line = await registry.logged(({ msg }) => msg.startsWith('refused'), known)
+      assert.match(line.msg, /^refused: no TLS connection could be made: unsupported protocol$/)
     })
   }
 })
@@ -131,4 +139,16 @@ describe('a rotated certificate', () => {
     assert.match(JSON.stringify(line), /does not belong to the certificate/)
     assert.equal(await shownBy(registry, first.ca), fingerprintOf(first.cert))
   })
+})
+
+test('a client that speaks HTTPS to plain HTTP is told so, and the log says it', async () => {
+  await using registry = await startRegistry()
+  using connection = await RawConnection.open(registry.url)
+  connection.write(Buffer.from('160301020001', 'hex'))
+  const reply = await connection.readReply()
+  assert.equal(reply.status, 400)
+  assert.match(reply.body.toString(), /the client speaks HTTPS, and this port plain HTTP/)
+  const id = reply.header('x-request-id')
+  const { msg } = await registry.logged(({ request }) => request === id)
+  assert.match(msg, /^refused 400: the client speaks HTTPS/)
 })
