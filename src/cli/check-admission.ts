@@ -10,8 +10,8 @@ import { formatHostPort } from '../config/host-port.ts'
 
 export function admissionOf({ certificate, ...admission }: AdmissionServing): object {
   return {
-    bind: formatHostPort(admission.bind),
-    ...(certificate && certificateOf(certificate)),
+    // Without a certificate nothing listens there.
+    ...(certificate && { bind: formatHostPort(admission.bind), ...certificateOf(certificate) }),
     events: admission.events,
     service_account_dir: admission.serviceAccountDir,
   }

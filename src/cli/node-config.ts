@@ -33,7 +33,7 @@ const exitCodeOfProblem = 3
 export function nodeConfigCommand(host: Host): Command {
   const nodeConfig = new Command('node-config')
     .description('make a node pull its images through Trow')
-    .usage('<command> [flags]')
+    .usage('<command> [options]')
     .argument('[word...]')
     .action((_: unknown, __: unknown, command: Command) => refuseWord(command))
   addPrintOptions(addMirrorOptions(addPlaceOptions(nodeConfig.command('print'), printableNames)))

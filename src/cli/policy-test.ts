@@ -51,7 +51,9 @@ export async function testPolicy(
     if (review.decision === 'denied') denied += Math.max(1, review.refused.length)
   }
   if (denied > 0) {
-    throw new StartError(denied === 1 ? '1 image is denied' : `${denied} images are denied`)
+    const advice = policy === undefined ? '; name the file that has image_validation with -c' : ''
+    const what = denied === 1 ? '1 image is denied' : `${denied} images are denied`
+    throw new StartError(`${what}${advice}`)
   }
 }
 

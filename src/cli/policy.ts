@@ -17,7 +17,7 @@ import { processTerminal, type Terminal } from './terminal.ts'
 export function policyCommand(host: Host, terminal: Terminal = processTerminal): Command {
   const policy = new Command('policy')
     .description('see what the policy for images says')
-    .usage('<command> [flags]')
+    .usage('<command> [options]')
     .argument('[word...]')
     .action((_: unknown, __: unknown, command: Command) => refuseWord(command))
   addConfigOptions(policy.command('test'))

@@ -48,7 +48,7 @@ export async function runProgram(
 export function makeProgram(host: Host, startApp: StartApp): Command {
   const program = new Command('trow')
     .description('The image registry that lives in your Kubernetes cluster.')
-    .usage('[serve] [flags]\n       trow <command> [flags]')
+    .usage('[serve] [options]\n       trow <command> [options]')
     .version(version, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .exitOverride()
@@ -57,7 +57,7 @@ export function makeProgram(host: Host, startApp: StartApp): Command {
       // Errors are shown once, where the process ends; see runProgram.
       writeErr: () => {},
     })
-  program.configureHelp(helpFor(program))
+  program.configureHelp(helpFor(program)).addHelpText('after', examples)
   addSettingOptions(program.command('serve', { isDefault: true }))
     .description('run the registry; this is what happens when no command is named')
     .allowExcessArguments()
@@ -74,6 +74,7 @@ export function makeProgram(host: Host, startApp: StartApp): Command {
   const commands = [
     lsCommand(),
     inspectCommand(),
+    rmCommand(),
     warmCommand(host),
     upstreamsCommand(),
     gcCommand(host),
@@ -83,9 +84,8 @@ export function makeProgram(host: Host, startApp: StartApp): Command {
     importCommand(host),
     mirrorCommand(host),
     exportCommand(host),
-    webhookCommand(host),
-    rmCommand(),
     policyCommand(host),
+    webhookCommand(host),
     nodeConfigCommand(host),
   ]
   for (const command of commands) {
@@ -95,12 +95,23 @@ export function makeProgram(host: Host, startApp: StartApp): Command {
   return program
 }
 
+const examples = `
+Examples:
+  trow --data-dir /var/lib/trow --user admin --password file:///run/secrets/trow
+  trow check --config-file trow.yaml     what would be in force, and every mistake
+  trow ls localhost:8000                 what is in the registry that runs here
+  trow <command> --help                  the options of a command`
+
 /** `trow --help` shows the flags of `trow serve` too, as they may follow `trow` itself. */
 function helpFor(program: Command): Partial<Help> {
   const standard = new Help()
   return {
     minWidthToWrap: 30,
     optionTerm: (option) => (option.long === '--tls' ? '--tls[=<cert,key>]' : option.flags),
+    subcommandTerm: (command) =>
+      command.commands.length > 0
+        ? `${command.name()} <command>`
+        : standard.subcommandTerm(command),
     visibleOptions: (command) => {
       const own = standard.visibleOptions(command)
       const serve = program.commands.find((known) => known.name() === 'serve')
@@ -113,6 +124,9 @@ function helpFor(program: Command): Partial<Help> {
 function refuseWords(program: Command, command: Command): void {
   const [word] = command.args
   if (word === undefined || (word === 'serve' && command.args.length === 1)) return
+  if (word.includes(',') && command.getOptionValue('tls') === tlsPairDefault) {
+    command.error(`error: --tls takes its files after an equals sign: --tls=${word}`)
+  }
   const names = program.commands.map((known) => known.name())
   if (names.includes(word))
     command.error(`error: put the command before its flags: trow ${word} ...`)
@@ -143,9 +157,13 @@ const formerFlags: Readonly<Record<string, string>> = {
 }
 
 function explain(message: string): string {
-  const [, flag = ''] = /^unknown option '(-[^']*)'/.exec(message) ?? []
+  const [, flag = '', near] =
+    /^unknown option '(-[^']*)'(?: \(Did you mean (\S+)\?\))?/.exec(message) ?? []
   const successor = formerFlags[flag]
-  return successor === undefined ? message : `unknown option '${flag}'; use ${successor}`
+  if (successor !== undefined) return `unknown option '${flag}'; use ${successor}`
+  return flag !== '' && near === flag
+    ? `unknown option '${flag}'; it is one of trow serve`
+    : message
 }
 
 function inOneLine(message: string): string {

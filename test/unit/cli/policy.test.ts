@@ -134,8 +134,9 @@ describe('trow policy test', () => {
   }
 
   test('says that nothing may run where nothing is configured', async (t) => {
-    const { out, code } = await run(t, ['policy', 'test', 'a.io/b'], '')
+    const { out, code, message } = await run(t, ['policy', 'test', 'a.io/b'], '')
     assert.deepEqual([out, code], ['denied: Image validation not configured\n', 1])
+    assert.match(message, /name the file that has image_validation with -c$/)
   })
 })
 

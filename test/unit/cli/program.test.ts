@@ -54,7 +54,9 @@ describe('a wrong command line', () => {
     ['banana', /^unknown command 'banana'; commands are serve, check/],
     ['--bnid x', "unknown option '--bnid' (Did you mean --bind?)"],
     ['serve --dryrun', "unknown option '--dryrun' (Did you mean --dry-run?)"],
-    ['check --dry-run', /^unknown option '--dry-run'/],
+    ['check --dry-run', "unknown option '--dry-run'; it is one of trow serve"],
+    ['ls --data-dir x', "unknown option '--data-dir'; it is one of trow serve"],
+    ['--tls a.crt,a.key', '--tls takes its files after an equals sign: --tls=a.crt,a.key'],
     ['--bind', /^option '--bind <address>' argument missing/],
     ['--dry-run check', 'put the command before its flags: trow check ...'],
     ['--bind x/y', /^--bind: expected HOST/],
@@ -78,6 +80,10 @@ describe('a wrong command line', () => {
       /--tls: the file \.\/certs\/domain\.crt does not exist/,
     )
   })
+})
+
+test('check tells of no listener of webhooks where there is none', async () => {
+  assert.doesNotMatch(await run('check'), /:8443/)
 })
 
 test('check prints what would be in force and where it comes from, without secrets', async () => {
