@@ -9,7 +9,8 @@ import { StartError } from './lib/start-error.ts'
 /** EX_SOFTWARE of sysexits.h: a defect of the program. */
 const exitCodeOfDefect = 70
 
-let reportFatal = (error: unknown): void => console.error(error)
+/** Of a server, which has a log by then. */
+let reportFatal: ((error: unknown) => void) | undefined
 
 const host: Host = {
   environment: process.env,
@@ -22,12 +23,18 @@ const host: Host = {
 }
 
 function fail(error: unknown): never {
-  if (!(error instanceof StartError)) {
-    reportFatal(error)
-    process.exit(exitCodeOfDefect)
+  if (error instanceof StartError || (reportFatal === undefined && isOfSystem(error))) {
+    console.error(`trow: ${error.message}`)
+    process.exit(error instanceof StartError ? error.exitCode : 1)
   }
-  console.error(`trow: ${error.message}`)
-  process.exit(error.exitCode)
+  if (reportFatal === undefined) console.error(error)
+  else reportFatal(error)
+  process.exit(exitCodeOfDefect)
+}
+
+/** What the system refuses a command is no defect: a full disk behind its standard output, for one. */
+function isOfSystem(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && 'syscall' in error && 'errno' in error
 }
 
 process.on('uncaughtException', fail)

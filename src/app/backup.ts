@@ -13,6 +13,8 @@ import { DirectoryTarget } from '../storage/backup/directory-target.ts'
 import { Restore } from '../storage/backup/restore.ts'
 import { readDirectorySource, readTarSource, type SourceFile } from '../storage/backup/source.ts'
 import { TarTarget } from '../storage/backup/tar-target.ts'
+import { UnreadableFile } from '../storage/backup/verified-copy.ts'
+import { isMissing } from '../storage/filesystem/file-error.ts'
 import { DataLayout } from '../storage/filesystem/layout.ts'
 import { makeOperations } from './collecting.ts'
 import { quiet, requireDataDirectory } from './offline.ts'
@@ -31,7 +33,7 @@ export async function* backUp(
   const layout = new DataLayout(resolve(dataDir))
   await using opened =
     typeof target === 'string'
-      ? await DirectoryTarget.open(resolve(target), options)
+      ? await DirectoryTarget.open(resolve(target), options).catch(explain)
       : new TarTarget(target)
   const snapshots = new SqliteSnapshots(layout.database)
   const settings = { snapshotsMax: limits.backupSnapshotsMax, version }
@@ -61,8 +63,10 @@ export async function* restore(
 async function openSource(source: string | Readable): Promise<AsyncIterable<SourceFile>> {
   if (typeof source !== 'string') return readTarSource(source)
   const path = resolve(source)
-  const found = await stat(path).catch(() => undefined)
-  if (found === undefined) throw new StartError(`there is no backup at ${path}`)
+  const found = await stat(path).catch((error: unknown) => {
+    if (isMissing(error)) throw new StartError(`there is no backup at ${path}`, { cause: error })
+    return explain(error)
+  })
   return found.isDirectory() ? readDirectorySource(path) : readTarSource(path)
 }
 
@@ -78,7 +82,7 @@ async function* work(
 
 /** What the system refuses is told: a full disk, a directory of somebody else. */
 function explain(error: unknown): never {
-  const { code, message } = error as NodeJS.ErrnoException
-  if (error instanceof Error && code !== undefined) throw new StartError(message, { cause: error })
-  throw error
+  if (!(error instanceof Error)) throw error
+  if (!('code' in error || error instanceof UnreadableFile)) throw error
+  throw new StartError(error.message, { cause: error })
 }

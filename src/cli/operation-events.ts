@@ -19,7 +19,7 @@ export interface OperationEvent {
   /** Something that is worth a line. */
   readonly item?: object
   readonly report?: object
-  readonly error?: { readonly code: string; readonly message: string }
+  readonly error?: { readonly code?: string; readonly message: string }
 }
 
 /** @throws UpstreamError when the answer breaks off or is something else. */
@@ -77,7 +77,8 @@ export async function watchOperation(
       onItem(event.item)
     }
     if (event.error !== undefined) {
-      throw new StartError(printable(`${event.error.message} (${event.error.code})`))
+      const { code, message } = event.error
+      throw new StartError(printable(code === undefined ? message : `${message} (${code})`))
     }
     if (event.report !== undefined) return event.report
   }

@@ -154,7 +154,7 @@ function describeChecked(report: Readonly<Record<string, unknown>>): string {
 function describeRebuild(report: Readonly<Record<string, unknown>>): string {
   const count = (key: string): number => Number(report[key] ?? 0)
   return (
-    `the database is made anew: ${count('repositories')} repositories, ` +
+    `the database is made anew: ${formatCount(count('repositories'), 'repository')}, ` +
     `${formatCount(count('manifests'), 'manifest')}, ${formatCount(count('tags'), 'tag')}`
   )
 }

@@ -32,7 +32,13 @@ export type OperationEvent =
   | { readonly progress: OperationProgress }
   | { readonly item: object }
   | { readonly report: object }
-  | { readonly error: { readonly code: string; readonly message: string } }
+  | { readonly error: OperationFailure }
+
+interface OperationFailure {
+  /** Absent where no client is told. */
+  readonly code?: string
+  readonly message: string
+}
 
 interface Options {
   readonly log: Log
@@ -166,9 +172,9 @@ export class Operation implements AsyncDisposable {
 }
 
 /** Of what is no OciError the log tells more than a client may know. */
-function describe(error: unknown): { code: string; message: string } {
+function describe(error: unknown): OperationFailure {
   if (error instanceof OciError) return { code: error.code, message: error.message }
   // Of commands that work on a directory themselves: it is for whoever typed them.
-  if (error instanceof StartError) return { code: 'UNAVAILABLE', message: error.message }
+  if (error instanceof StartError) return { message: error.message }
   return { code: 'UNKNOWN', message: 'an error inside the registry; its log tells more' }
 }

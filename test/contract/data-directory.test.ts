@@ -211,6 +211,16 @@ describe('a data directory that may not be written', () => {
     assert.deepEqual(await readdir(path), [])
   })
 
+  const skip = isRoot ? false : 'only root can give a directory away'
+  test('names its user first, where that is somebody who can be', { skip }, async () => {
+    await using temporary = await temporaryDirectory()
+    await chmod(temporary.path, 0o755)
+    await chown(temporary.path, 333_333, 333_333)
+    const { message } = await refusedAs(temporary.path)
+    const advice = `: run this as uid 333333, or run: chown -R 65534:65534 ${temporary.path}`
+    assert.ok(message.endsWith(advice), message)
+  })
+
   test('says so when it cannot even be made', async () => {
     await using temporary = await temporaryDirectory()
     await chmod(temporary.path, 0o555)
@@ -224,7 +234,6 @@ describe('a data directory that may not be written', () => {
 
   const files = ['lock', 'owner.json', 'blobs', 'uploads', 'blobs/sha512/7f', 'format.json']
   for (const file of files) {
-    const skip = isRoot ? false : 'only root can give files away'
     test(`says so when only ${file} belongs to another user`, { skip }, async () => {
       await using temporary = await temporaryDirectory()
       await (await DataDirectory.open(temporary.path))[Symbol.asyncDispose]()

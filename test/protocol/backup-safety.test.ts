@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { spawn } from 'node:child_process'
 import { createWriteStream } from 'node:fs'
+import { text } from 'node:stream/consumers'
 import { finished } from 'node:stream/promises'
 import { fileURLToPath } from 'node:url'
 import { after, before, describe, test } from 'node:test'
@@ -125,11 +126,27 @@ test('an archive that nobody reads to its end is no success', async () => {
   await using registry = await startRegistry()
   await registry.pushBlob('app', makeBlob('large', 4 << 20))
   const child = spawn(program, ['backup', '--data-dir', registry.dataDirectory, '-'], {
-    stdio: ['ignore', 'pipe', 'ignore'],
+    stdio: ['ignore', 'pipe', 'pipe'],
   })
   child.stdout.once('data', () => child.stdout.destroy())
-  const code = await new Promise((resolve) => child.once('exit', resolve))
+  const [code, stderr] = await Promise.all([
+    new Promise((resolve) => child.once('exit', resolve)),
+    text(child.stderr),
+  ])
   assert.equal(code, 1)
+  assert.match(stderr, /^trow: the archive cannot be written: .*EPIPE.*\n$/)
+})
+
+test('what it cannot be written to is one line and no defect', async () => {
+  await using directory = await temporaryDirectory()
+  await using registry = await startRegistry()
+  const file = join(directory.path, 'file')
+  await writeFile(file, '')
+  for (const target of [file, join(file, 'backup')]) {
+    const { code, stderr } = await runTrow(['backup', '--data-dir', registry.dataDirectory, target])
+    assert.equal(code, 1)
+    assert.match(stderr, /^trow: \w+: .*file.*\n$/)
+  }
 })
 
 test('a damaged mark is told as such', async () => {

@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { closeSync, openSync } from 'node:fs'
 import { readdir, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
@@ -181,6 +182,17 @@ test('a reader that goes away early is no error', async (t) => {
   child.stdout.destroy()
   const [code, stderr] = await Promise.all([exitOf(child), text(child.stderr)])
   assert.deepEqual([code, stderr], [0, ''])
+})
+
+test('a full disk behind standard output is one line and exit code 1', async (t) => {
+  const full = openSync('/dev/full', 'w')
+  t.after(() => closeSync(full))
+  const { status, stderr } = spawnSync(trow, ['check'], {
+    cwd: await directoryWith(t),
+    stdio: ['ignore', full, 'pipe'],
+    encoding: 'utf8',
+  })
+  assert.deepEqual([status, stderr], [1, 'trow: ENOSPC: no space left on device, write\n'])
 })
 
 test('a port in use is one clear line and exit code 1', async (t) => {

@@ -7,6 +7,7 @@ import { finished } from 'node:stream/promises'
 import type { Writable } from 'node:stream'
 import { type Pack, pack } from 'tar-stream'
 import { limits } from '../../config/limits.ts'
+import { StartError } from '../../lib/start-error.ts'
 import { type Digest, digestAlgorithm, Digester } from '../../oci/digest.ts'
 import { blobName, databaseName } from './names.ts'
 import type { BackupTarget } from './target.ts'
@@ -19,11 +20,16 @@ export class TarTarget implements BackupTarget {
   readonly #written: Promise<void>
   readonly #put = new Set<Digest>()
   #isFinished = false
+  /** Why what it is written to takes no more: nobody reads it, or its disk is full. */
+  #failure: Error | undefined
 
   constructor(output: Writable) {
     this.#written = finished(this.#pack.pipe(output))
     // Whoever waits for the end is told; the pipe breaks when nobody reads.
-    this.#written.catch((error: Error) => this.#pack.destroy(error))
+    this.#written.catch((cause: Error) => {
+      this.#failure = new StartError(`the archive cannot be written: ${cause.message}`, { cause })
+      this.#pack.destroy(this.#failure)
+    })
     this.#pack.on('error', () => undefined)
   }
 
@@ -70,7 +76,9 @@ export class TarTarget implements BackupTarget {
     })
     this.#isFinished = true
     this.#pack.finalize()
-    await this.#written
+    await this.#written.catch((error: unknown) => {
+      throw this.#failure ?? error
+    })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -85,10 +93,11 @@ export class TarTarget implements BackupTarget {
     mode: number,
     send: (write: Write) => Promise<void>,
   ): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     // Its own types have none of the stream that it is.
     const entry = this.#pack.entry({ name, size, mode }, (error) => {
-      if (error) reject(error)
+      if (error) reject(this.#failure ?? error)
       else resolve()
     }) as unknown as Writable
     promise.catch(() => undefined)

@@ -195,9 +195,18 @@ async function explain(root: string, error: unknown): Promise<Error> {
   const me = whoami()
   return new StartError(
     `data directory ${root} is not writable by ${me.text}${await ownerOf(root, error)}: ` +
-      `run: chown -R ${me.chown} ${root}`,
+      `${await runAsOwner(root)}run: chown -R ${me.chown} ${root}`,
     { cause: error },
   )
+}
+
+/** Whoever runs a command as themselves is not to take the directory away from Trow's user. */
+async function runAsOwner(root: string): Promise<string> {
+  const owner = await stat(root).then(
+    ({ uid }) => uid,
+    () => 0,
+  )
+  return owner === 0 || owner === process.geteuid?.() ? '' : `run this as uid ${owner}, or `
 }
 
 /** Of what the error is about, or the nearest directory above it that can be seen. */
