@@ -24,7 +24,7 @@ export function registerCacheMetrics(registers: Registry[], source: CacheSource)
   })
   const max: Gauge = new Gauge({
     name: 'trow_cache_max_bytes',
-    help: 'What registry_proxies.max_size allows it to be; 0 if it is not set',
+    help: 'Bytes of the cache that registry_proxies.max_size allows; 0 if it is not set',
     registers,
     collect: () => max.set(source.cacheMaxBytes() ?? 0),
   })
@@ -42,5 +42,9 @@ export function registerCacheMetrics(registers: Registry[], source: CacheSource)
     })
   }
   count('bytes', 'trow_cache_evicted_bytes_total', 'Bytes that eviction removed from the disk')
-  count('manifests', 'trow_cache_evictions_total', 'Manifests that were evicted')
+  count(
+    'manifests',
+    'trow_cache_evictions_total',
+    'Manifests of other registries that were evicted',
+  )
 }

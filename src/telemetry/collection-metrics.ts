@@ -21,9 +21,15 @@ const counters = {
     name: 'trow_gc_passes_total',
     help: 'Passes of garbage collection that were completed',
   },
-  failures: { name: 'trow_gc_failures_total', help: 'Passes that a failure ended' },
-  blobs: { name: 'trow_gc_removed_blobs_total', help: 'Blobs and manifests that it removed' },
-  bytes: { name: 'trow_gc_removed_bytes_total', help: 'Bytes of those' },
+  failures: {
+    name: 'trow_gc_failures_total',
+    help: 'Passes of garbage collection that a failure ended',
+  },
+  blobs: {
+    name: 'trow_gc_removed_blobs_total',
+    help: 'Blobs and manifests that garbage collection removed',
+  },
+  bytes: { name: 'trow_gc_removed_bytes_total', help: 'Bytes that garbage collection removed' },
 } as const
 
 export function registerCollectionMetrics(
@@ -43,13 +49,13 @@ export function registerCollectionMetrics(
   }
   const endedAt: Gauge = new Gauge({
     name: 'trow_gc_last_pass_timestamp_seconds',
-    help: 'When the last pass ended, completed or not; 0 before the first one',
+    help: 'When the last pass of garbage collection ended, completed or not; 0 before the first one',
     registers,
     collect: () => endedAt.set((collected().endedAt ?? 0) / 1000),
   })
   const seconds: Gauge = new Gauge({
     name: 'trow_gc_last_pass_duration_seconds',
-    help: 'How long that pass took',
+    help: 'How long the last pass of garbage collection took',
     registers,
     collect: () => seconds.set(collected().seconds ?? 0),
   })

@@ -82,7 +82,7 @@ export class Metrics {
       registers,
     })
     this.#reviewSeconds = new Histogram({
-      name: 'trow_admission_seconds',
+      name: 'trow_admission_duration_seconds',
       help: 'Time to read and decide on an admission review that has arrived',
       buckets: [0.0001, 0.0005, 0.001, 0.005, 0.02, 0.1, 0.5],
       registers,

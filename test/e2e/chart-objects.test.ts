@@ -539,6 +539,20 @@ describe('monitoring', () => {
     assert.equal(code, 0, `${stdout}${stderr}`)
   })
 
+  test('there is an alert on all that the documentation wants one on', async (t) => {
+    if (requireTool(t, 'helm-4') === undefined) return
+    const operations = join(import.meta.dirname, '../../docs/operations.md')
+    const [, rest = ''] = (await readFile(operations, 'utf8')).split('\nWhat to alert on')
+    const [table = ''] = rest.split('\n## ')
+    const advised = table.match(/\b(?:trow|nodejs)_\w+/g) ?? []
+    assert.ok(advised.length > 10)
+    const expressions = (findAlerts()?.[0].rules ?? []).map(({ expr }) => expr).join('\n')
+    assert.deepEqual(
+      advised.filter((metric) => !expressions.includes(metric)),
+      [],
+    )
+  })
+
   test('alerts and dashboard speak of metrics that there are', async (t) => {
     if (requireTool(t, 'helm-4') === undefined) return
     const operations = join(import.meta.dirname, '../../docs/operations.md')

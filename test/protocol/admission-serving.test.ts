@@ -187,7 +187,7 @@ test('the metrics count decisions and hold nothing that a caller chose', async (
     'decision=denied,operation=other,kind=other 1',
     'decision=invalid,operation=other,kind=other 1',
   ])
-  assert.match(text, /^trow_admission_seconds_count 4$/m)
+  assert.match(text, /^trow_admission_duration_seconds_count 4$/m)
 })
 
 describe('a changed policy', { timeout: 60_000 }, () => {
