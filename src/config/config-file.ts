@@ -36,7 +36,8 @@ export function parseConfigFile(file: string, text: string): ConfigFile {
     return { order, source, text: `${source}: ${formatPath(path)}` }
   }
   const problems = [...document.errors, ...document.warnings].map(
-    ({ code, message, pos }) => `${place(pos[0])}: ${reasons[code] ?? message}`,
+    ({ code, message, pos }) =>
+      `${place(pos[0])}: ${addressInBrackets(text, pos[0]) ?? reasons[code] ?? message}`,
   )
   const read = problems.length > 0 ? { tree: {} } : treeOf(document)
   if ('tree' in read) return { layer: { tree: read.tree, locate }, problems }
@@ -48,6 +49,18 @@ const reasons: Readonly<Record<string, string>> = {
   MULTIPLE_DOCS: 'a second document begins here; the file must hold one',
   DUPLICATE_KEY: 'this key is in the file twice',
   RESOURCE_EXHAUSTION: 'is nested too deeply',
+}
+
+/** With an IPv4 address in it: `0000:0000:0000:0000:0000:ffff:255.255.255.255`. */
+const ipv6LengthMax = 45
+
+/** `[::]:8000` is a list to YAML, with something behind it. */
+function addressInBrackets(text: string, offset: number): string | undefined {
+  const before = text.slice(Math.max(0, offset - '[]'.length - ipv6LengthMax), offset)
+  const [address] = /\[[\da-f:.]*:[\da-f:.]*\]$/i.exec(before) ?? []
+  return address === undefined
+    ? undefined
+    : `an address in brackets needs quotes: "${address}:PORT"`
 }
 
 interface Fault {

@@ -15,7 +15,7 @@ describe('text that is no configuration file', () => {
     [
       'IPv6 without quotes',
       'data_dir: x\nbind: [::]:8000\n',
-      'f:2:11: Unexpected scalar at node end',
+      'f:2:11: an address in brackets needs quotes: "[::]:PORT"',
     ],
     ['a quote left open', 'bind: "x\n', 'f:2:1: Missing closing "quote'],
     [
