@@ -1,6 +1,6 @@
 /** Backups and restores, put together. The registry whose directory is copied may be running. */
 import { stat } from 'node:fs/promises'
-import { resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import { limits } from '../config/limits.ts'
 import { version } from '../config/version.ts'
@@ -11,10 +11,12 @@ import type { OperationKind } from '../registry/operations.ts'
 import { Backup } from '../storage/backup/backup.ts'
 import { DirectoryTarget } from '../storage/backup/directory-target.ts'
 import { Restore } from '../storage/backup/restore.ts'
+import { markName } from '../storage/backup/names.ts'
 import { readDirectorySource, readTarSource, type SourceFile } from '../storage/backup/source.ts'
 import { TarTarget } from '../storage/backup/tar-target.ts'
 import { UnreadableFile } from '../storage/backup/verified-copy.ts'
 import { isMissing } from '../storage/filesystem/file-error.ts'
+import { sizeOf } from '../storage/filesystem/file-size.ts'
 import { DataLayout } from '../storage/filesystem/layout.ts'
 import { makeOperations } from './collecting.ts'
 import { quiet, requireDataDirectory } from './offline.ts'
@@ -49,7 +51,7 @@ export async function* restore(
   signal: AbortSignal,
 ): AsyncGenerator<OperationEvent> {
   const layout = new DataLayout(resolve(dataDir))
-  const files = await openSource(source)
+  const files = await openSource(source).catch(explain)
   const snapshots = new SqliteSnapshots(layout.database)
   const settings = {
     fileBytesMax: limits.backupFileBytesMax,
@@ -64,10 +66,15 @@ async function openSource(source: string | Readable): Promise<AsyncIterable<Sour
   if (typeof source !== 'string') return readTarSource(source)
   const path = resolve(source)
   const found = await stat(path).catch((error: unknown) => {
-    if (isMissing(error)) throw new StartError(`there is no backup at ${path}`, { cause: error })
-    return explain(error)
+    if (!isMissing(error)) throw error
+    throw new StartError(`there is no backup at ${path}`, { cause: error })
   })
-  return found.isDirectory() ? readDirectorySource(path) : readTarSource(path)
+  if (!found.isDirectory()) return readTarSource(path)
+  // A misspelt one must not leave a half-made data directory, on which Trow would not start.
+  if ((await sizeOf(join(path, markName))) === undefined) {
+    throw new StartError(`${path} is no backup: it holds no ${markName}; nothing was changed`)
+  }
+  return readDirectorySource(path)
 }
 
 async function* work(

@@ -29,7 +29,8 @@ function* explain(policy: PolicySettings | undefined): Generator<string> {
   yield `Pulls: ${policy.enforceAtPull ? 'judged by the rules for all namespaces' : 'not judged'}`
   yield* exemptionLines(policy)
   yield ''
-  yield 'In all namespaces but those below, the first rule that fits decides:'
+  const but = policy.namespaces.length > 0 ? ' but those below' : ''
+  yield `In all namespaces${but}, the first rule that fits decides:`
   yield* ruleLines(general, policy.default)
   for (const [index, entry] of policy.namespaces.entries()) {
     const own = [...readRules(entry, `${section}.namespaces[${index}]`)]

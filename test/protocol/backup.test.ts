@@ -227,13 +227,12 @@ describe('a restore', () => {
     await mkdir(at('full'))
     await writeFile(at('full/file'), 'x')
     await mkdir(at('empty'))
+    await mkdir(at('backup'))
+    await writeFile(at('backup/backup.json'), '{"backup":1}')
     const cases: readonly [string[], RegExp][] = [
       [['restore', at('nothing'), '-d', at('a')], /there is no backup at .*nothing/],
-      [
-        ['restore', at('empty'), '-d', at('b')],
-        /no backup, or not all of one: it has no backup\.json/,
-      ],
-      [['restore', at('empty'), '-d', at('full')], /full is not empty: .*nothing was changed/],
+      [['restore', at('empty'), '-d', at('b')], /empty is no backup: it holds no backup\.json/],
+      [['restore', at('backup'), '-d', at('full')], /full is not empty: .*nothing was changed/],
       [['backup', at('c'), '-d', at('full')], /full is no data directory of Trow/],
     ]
     for (const [args, message] of cases) {
@@ -242,6 +241,7 @@ describe('a restore', () => {
       assert.match(stderr, message)
     }
     assert.deepEqual(await readdir(at('full')), ['file'])
+    assert.deepEqual((await readdir(directory.path)).toSorted(), ['backup', 'empty', 'full'])
   })
 
   test('of a backup that is on a volume of its own, into a fresh volume', async () => {

@@ -192,6 +192,7 @@ describe('trow policy explain', () => {
         '127.0.0.1[:port]/…',
       ],
     )
+    assert.match(out, /^In all namespaces, the first rule that fits decides:$/m)
   })
 
   test('says what happens without a policy', async (t) => {
