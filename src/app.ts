@@ -149,7 +149,7 @@ async function serve(foundation: Foundation): Promise<Served> {
   }
   const serving = { ...foundation, metrics }
   const { listener, address } = await listen(
-    foundation,
+    serving,
     makeDispatcher(serving, routeTable(verbs, version)),
   )
   const readiness = new WebhookReadiness()

@@ -145,6 +145,7 @@ describe('documents', () => {
     })
     metrics.showCollection({ collected: () => nothing })
     metrics.showUpstreams({ upstreamStates: () => [], upstreamCounts: () => [] })
+    metrics.showCertificate(() => new Date(0))
     metrics.showWebhook({
       certificateNotAfter: () => undefined,
       isBundleInSync: () => undefined,

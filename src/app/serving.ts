@@ -1,6 +1,7 @@
 /**
  * What clients reach: the listener, and the settings of it that a reload changes.
  */
+import { X509Certificate } from 'node:crypto'
 import type { AccessSettings } from '../auth/access.ts'
 import type { Authenticator } from '../auth/authenticator.ts'
 import { toBlockList } from '../config/address-range.ts'
@@ -29,7 +30,7 @@ export function makeDispatcher(served: Served, routes: readonly Route[]): Dispat
 }
 
 export async function listen(
-  { config, onReload, log }: Pick<Foundation, 'config' | 'onReload' | 'log'>,
+  { config, onReload, log, metrics }: Pick<Served, 'config' | 'onReload' | 'log' | 'metrics'>,
   dispatcher: Dispatcher,
 ): Promise<{ listener: Listener; address: string }> {
   const { tls } = config
@@ -38,10 +39,14 @@ export async function listen(
     log,
     tls && { cert: tls.cert, key: tls.key.reveal() },
   )
+  let served = tls?.cert ?? ''
   onReload.push((changed) => {
     if (changed.tls === undefined) return
     listener.setCertificate({ cert: changed.tls.cert, key: changed.tls.key.reveal() })
+    served = changed.tls.cert
   })
+  // With or without TLS is a matter of the start.
+  if (tls !== undefined) metrics.showCertificate(() => new X509Certificate(served).validToDate)
   return { listener, address: await listener.listen(config.bind) }
 }
 

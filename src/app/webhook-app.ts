@@ -98,7 +98,7 @@ async function serve(foundation: Foundation): Promise<Served> {
     readiness,
   )
   const probes = [...healthRoutes(readiness), ...metricsRoutes(metrics)]
-  return { ...(await listen(foundation, makeDispatcher(serving, probes))), webhooks, readiness }
+  return { ...(await listen(serving, makeDispatcher(serving, probes))), webhooks, readiness }
 }
 
 function noCache(): StartError {

@@ -1,6 +1,7 @@
 /** The metrics of `/metrics` (docs/operations.md lists them). No label holds what a client chose. */
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from '@prometheus-io/client'
 import { type CacheSource, registerCacheMetrics } from './cache-metrics.ts'
+import { registerCertificateGauge } from './certificate-metrics.ts'
 import { type CollectionSource, registerCollectionMetrics } from './collection-metrics.ts'
 import { type ContentSource, registerContentGauges } from './content-metrics.ts'
 import { registerReloadGauges, type ReloadSource } from './reload-metrics.ts'
@@ -125,6 +126,11 @@ export class Metrics {
   countReview(labels: ReviewLabels, seconds: number): void {
     this.#reviews.inc({ ...labels })
     this.#reviewSeconds.observe(seconds)
+  }
+
+  /** @param notAfter when it ends. */
+  showCertificate(notAfter: () => Date): void {
+    registerCertificateGauge([this.#registry], notAfter)
   }
 
   showWebhook(source: WebhookSource): void {

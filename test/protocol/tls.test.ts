@@ -9,6 +9,7 @@ import { request } from 'node:http'
 import { after, before, describe, test } from 'node:test'
 import { connect } from 'node:tls'
 import { issueCertificate } from '../support/certificate.ts'
+import { send } from '../support/http-client.ts'
 import { imageFixture } from '../support/image-fixture.ts'
 import { makeBlob } from '../support/push-steps.ts'
 import { RawConnection } from '../support/raw-connection.ts'
@@ -87,6 +88,15 @@ describe('over HTTPS', () => {
   }
 })
 
+/** What monitoring is told of its end. */
+async function endShownBy({ url }: Registry, ca: string): Promise<string | undefined> {
+  const reply = await send('GET', new URL('/metrics', url), {}, { ca, agent: false })
+  const line = /^trow_tls_certificate_not_after_timestamp_seconds (\d+)$/m
+  return line.exec(reply.body.toString())?.[1]
+}
+
+const endOf = (pem: string) => String(new X509Certificate(pem).validToDate.getTime() / 1000)
+
 /** The certificate that a new connection sees. */
 async function shownBy(registry: Registry, ca: string): Promise<string> {
   using connection = await RawConnection.open(registry.url, { ca })
@@ -128,6 +138,18 @@ describe('a rotated certificate', () => {
     kept.writeHead('GET', '/v2/')
     assert.equal((await kept.readReply()).status, 200)
     await registry.restart({ tls: third })
+  })
+
+  test('is what the metric tells the end of, as was the one before', async () => {
+    await using registry = await startRegistry({ tls: first })
+    assert.equal(await endShownBy(registry, first.ca), endOf(first.cert))
+    const longer = issueCertificate(names, 96)
+    const known = registry.logLength
+    await writeFile(registry.certFile, longer.cert)
+    await writeFile(registry.keyFile, longer.key)
+    registry.signal('SIGHUP')
+    await registry.logged(({ msg }) => msg === reloaded, known)
+    assert.equal(await endShownBy(registry, longer.ca), endOf(longer.cert))
   })
 
   test('whose key is not its own leaves the old one in force, and is told', async () => {

@@ -22,20 +22,23 @@ interface Subject {
   readonly extensions: readonly Buffer[]
 }
 
-/** @param names DNS names and IPv4 addresses that the certificate is for. */
-export function issueCertificate(names: readonly string[]): IssuedCertificate {
+/**
+ * @param names DNS names and IPv4 addresses that the certificate is for.
+ * @param hours for how long it is valid from now.
+ */
+export function issueCertificate(names: readonly string[], hours = 48): IssuedCertificate {
   const authority = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const leaf = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const issuer = { name: `Trow test authority ${serial()}`, key: authority.privateKey }
   const isAuthority = extension('551d13', true, sequence(tlv(0x01, Buffer.from([0xff]))))
   const alternatives = extension('551d11', false, sequence(...names.map(generalName)))
   return {
-    ca: makeCertificate(issuer, {
+    ca: makeCertificate(issuer, hours, {
       name: issuer.name,
       publicKey: authority.publicKey,
       extensions: [isAuthority],
     }),
-    cert: makeCertificate(issuer, {
+    cert: makeCertificate(issuer, hours, {
       name: names[0] ?? '',
       publicKey: leaf.publicKey,
       extensions: [alternatives],
@@ -44,7 +47,7 @@ export function issueCertificate(names: readonly string[]): IssuedCertificate {
   }
 }
 
-function makeCertificate(issuer: Issuer, subject: Subject): string {
+function makeCertificate(issuer: Issuer, hours: number, subject: Subject): string {
   const ecdsaWithSha256 = sequence(identifier('2a8648ce3d040302'))
   const hour = 3_600_000
   const content = sequence(
@@ -52,7 +55,7 @@ function makeCertificate(issuer: Issuer, subject: Subject): string {
     tlv(0x02, Buffer.from(`01${serial()}`, 'hex')),
     ecdsaWithSha256,
     distinguishedName(issuer.name),
-    sequence(time(Date.now() - hour), time(Date.now() + 48 * hour)),
+    sequence(time(Date.now() - hour), time(Date.now() + hours * hour)),
     distinguishedName(subject.name),
     subject.publicKey.export({ type: 'spki', format: 'der' }),
     tlv(0xa3, sequence(...subject.extensions)),
