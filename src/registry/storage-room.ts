@@ -3,6 +3,7 @@
  * registry may have, or leave less than it has to leave free. The cache makes room first. Invariants:
  * nothing is refused for a count that may be too high; reading never asks here.
  */
+import { Semaphore } from '../lib/semaphore.ts'
 import { SingleFlight } from '../lib/single-flight.ts'
 import { OciError } from '../oci/errors.ts'
 import type { BlobStore } from './ports/blob-store.ts'
@@ -40,6 +41,7 @@ export class StorageRoom {
   readonly #parts: Parts
   readonly #settings: Settings
   readonly #measuring = new SingleFlight<'content', number>()
+  readonly #making = new Semaphore(1)
   #bounds: StorageBounds
   /** Bytes of what is stored, as of the last measurement; undefined before the first one. */
   #measured: number | undefined
@@ -48,6 +50,8 @@ export class StorageRoom {
   /** Bytes that were let in and did not arrive yet. */
   #expected = 0
   #refused = 0
+  /** Bytes that were not cached for want of room, and that none was made for yet. */
+  #wanted = 0
 
   constructor(parts: Parts, settings: Settings, bounds: StorageBounds) {
     this.#parts = parts
@@ -76,24 +80,42 @@ export class StorageRoom {
 
   /** @throws OciError STORAGE_FULL when there is no room for so much. */
   async require(bytes: number): Promise<void> {
-    if (!this.#isBounded) return
-    const shortage = await this.#shortage(bytes)
-    if (shortage === undefined) return
-    await this.#parts.evict(shortage.bytes)
-    // What the cache gave back is not in the count yet.
-    this.#measured = undefined
-    const still = await this.#shortage(bytes)
+    if (!this.#isBounded || (await this.#shortage(bytes)) === undefined) return
+    const still = await this.#makeRoom(() => bytes)
     if (still !== undefined) throw this.#refuse(still)
   }
 
   /** Whether content of the cache of this size may be stored; if not, the cache makes room for the next. */
   async mayCache(bytes: number): Promise<boolean> {
-    if (!this.#isBounded) return true
-    const shortage = await this.#shortage(bytes)
-    if (shortage === undefined) return true
-    this.#measured = undefined
-    void this.#parts.evict(shortage.bytes)
+    if (!this.#isBounded || (await this.#shortage(bytes)) === undefined) return true
+    this.#wanted += bytes
+    this.#makeRoom(() => this.#takeWanted()).catch((error: unknown) => {
+      this.#parts.log.error({ err: error }, 'could not make room for what is to be cached')
+    })
     return false
+  }
+
+  /** @returns undefined when room was made for all of it together with others. */
+  #takeWanted(): number | undefined {
+    const bytes = this.#wanted
+    this.#wanted = 0
+    return bytes === 0 ? undefined : bytes
+  }
+
+  /**
+   * For one after the other: what is short is short for all of them, and is given back once.
+   * @returns what is short all the same.
+   */
+  async #makeRoom(take: () => number | undefined): Promise<Shortage | undefined> {
+    using _turn = await this.#making.take()
+    const bytes = take()
+    if (bytes === undefined) return undefined
+    const shortage = await this.#shortage(bytes)
+    if (shortage === undefined) return undefined
+    await this.#parts.evict(shortage.bytes)
+    // What the cache gave back is not in the count yet.
+    this.#measured = undefined
+    return await this.#shortage(bytes)
   }
 
   get #isBounded(): boolean {

@@ -8,12 +8,15 @@ import type { Log } from '../../../src/registry/request-context.ts'
 import { type StorageBounds, StorageRoom } from '../../../src/registry/storage-room.ts'
 import { collect, inPieces } from '../../support/bytes.ts'
 import { silentLog } from '../../support/request-context.ts'
+import { until } from '../../support/until.ts'
 
 class FakeDisk {
   free = 1_000
   stored = 0
   /** What the cache has, and gives back when asked. */
   cached = 0
+  /** Whether it gives back no more than it is asked for. */
+  keepsRest = false
   measurements = 0
   readonly evictions: number[] = []
   readonly warnings: unknown[] = []
@@ -38,8 +41,8 @@ class FakeDisk {
       },
       evict: async (bytes: number) => {
         this.evictions.push(bytes)
-        const given = this.cached
-        this.cached = 0
+        const given = this.keepsRest ? Math.min(bytes, this.cached) : this.cached
+        this.cached -= given
         this.free += given
         this.stored -= given
         return given
@@ -197,10 +200,28 @@ test('what is cached waits for nothing: it is not kept where there is no room, a
   disk.stored = 900
   disk.cached = 800
   assert.equal(await disk.room.mayCache(200), false)
+  await until('the cache has made room', () => disk.evictions.length > 0)
   assert.deepEqual(disk.evictions, [100])
   assert.equal(await disk.room.mayCache(200), true)
   assert.equal(disk.room.refused, 0)
 })
+
+for (const [name, ask] of [
+  ['pushes', (room: StorageRoom) => room.require(10)],
+  ['cached blobs', (room: StorageRoom) => room.mayCache(10)],
+] as const) {
+  test(`what is short for all of them is given back once: ${name}`, async () => {
+    const disk = new FakeDisk({ minFreeBytes: 400 })
+    disk.keepsRest = true
+    disk.cached = 900
+    // Something else than the registry has filled the disk.
+    disk.free = 100
+    await Promise.all(Array.from({ length: 10 }, () => ask(disk.room)))
+    await until('room was made', () => disk.free >= 410)
+    await disk.room.require(10)
+    assert.ok(disk.free <= 400 + 10 * 10, `${disk.free} bytes are free`)
+  })
+}
 
 test('other bounds hold from then on', async () => {
   const disk = new FakeDisk({ maxBytes: 1_000 })
