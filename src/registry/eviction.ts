@@ -152,8 +152,8 @@ export class Eviction implements CacheRoom, AsyncDisposable {
 
   #isNeeded(cause: 'write' | 'release'): boolean {
     if (this.#maxBytes === undefined || this.#isStopping || this.#isPausing()) return false
-    if (this.#isDatabaseDamaged) return false
     if (!this.#isMeasured()) return true
+    if (this.#isDatabaseDamaged) return false
     const { bytes } = this.#tally
     if (bytes > this.#highBytes) return true
     return cause === 'write' && this.#isShort && bytes > this.#lowBytes
@@ -222,7 +222,9 @@ export class Eviction implements CacheRoom, AsyncDisposable {
 
   async #evictToLow(): Promise<void> {
     const before = this.#totals
-    this.#countRemoved(await this.#parts.removal.removeContent([]))
+    if (!this.#isDatabaseDamaged) {
+      this.#countRemoved(await this.#parts.removal.removeContent([]))
+    }
     // Nothing goes for a count that may be too high.
     if (!this.#isMeasured() || this.#tally.bytesMin <= this.#highBytes) await this.#measure()
     if (!this.#isNeeded('write')) return

@@ -334,6 +334,18 @@ test('by a damaged database nothing is evicted, and nothing stored beyond the bo
   assert.equal(cache.names, 'fghij')
 })
 
+test('by a damaged database the cache is measured all the same when its bound is set', async () => {
+  const { cache, damage, eviction } = start()
+  damage.database = 'a page is torn'
+  fill(cache, 'abcdefgh')
+  eviction.setMaxBytes(100)
+  await eviction.settled()
+  assert.equal(eviction.reserve({ digest: digest('i'), size: 21 }), undefined)
+  assert.ok(eviction.reserve({ digest: digest('i'), size: 20 }))
+  await eviction.settled()
+  assert.equal(cache.names, 'abcdefgh')
+})
+
 test('an eviction under way ends when the database is found damaged', async () => {
   const { cache, damage, eviction } = start(1)
   const { evict } = cache
