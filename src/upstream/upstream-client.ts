@@ -11,7 +11,7 @@ import { type Credentials, type CredentialSource, PasswordCredentials } from './
 import type { EcrCredentials } from './ecr-credentials.ts'
 import type { Send } from './exchange.ts'
 import { siteRealm } from './realm.ts'
-import { RequestTurns } from './request-turns.ts'
+import { RequestTurns, TransferTurns } from './request-turns.ts'
 import { defaultRetryPolicy, type RetryPolicy } from './retry.ts'
 import { RoutedTransport, type RoutedTransportOptions } from './routed-transport.ts'
 import type { Timer } from './timer.ts'
@@ -44,6 +44,7 @@ export class UpstreamClient {
   readonly listed: boolean
   readonly #client: RegistryClient
   readonly #proxyName: string
+  readonly #transfers: TransferTurns
   /** Questions and transfers under way. */
   #uses = 0
   #onUnused: (() => void) | undefined
@@ -53,6 +54,8 @@ export class UpstreamClient {
     this.health = health
     this.#proxyName = proxyName
     this.listed = options.listed
+    const { maxConnections = limits.upstreamPullConnectionsDefault } = entry
+    this.#transfers = new TransferTurns(host, maxConnections)
     const transport = new RoutedTransport(options)
     this.#client = new RegistryClient({
       registry: host,
@@ -78,6 +81,17 @@ export class UpstreamClient {
   async ask<T>(via: readonly string[], work: (client: RegistryClient) => Promise<T>): Promise<T> {
     const headers = { via: withSelf(via, this.#proxyName).join(', ') }
     return await this.health.run(async () => await work(this.#client.withHeaders(headers)))
+  }
+
+  /**
+   * Waits until one more blob may be fetched, and holds the client until that is over.
+   * @throws UpstreamError `suspended` when that takes too long.
+   */
+  async beginTransfer(signal: AbortSignal): Promise<Disposable> {
+    using begun = new DisposableStack()
+    begun.use(await this.#transfers.take(signal))
+    begun.defer(this.hold())
+    return begun.move()
   }
 
   /** Keeps a retired client's connections until what is returned is called. */
@@ -108,16 +122,16 @@ export class UpstreamClient {
 }
 
 function wellMannered(transport: RoutedTransport, options: UpstreamClientOptions): Send {
-  const { entry, health, timer, onRequest } = options
+  const { host, entry, health, timer, onRequest } = options
   const { requestsPerSecond } = entry
-  const turns = requestsPerSecond ? new RequestTurns(requestsPerSecond, timer) : undefined
+  const turns = requestsPerSecond ? new RequestTurns(host, requestsPerSecond, timer) : undefined
   return async (request) => {
     if (!transport.isOwn(request.url)) {
       const response = await transport.send(request)
       health.observeLogin(request, response)
       return response
     }
-    await turns?.take(request.url.host, request.signal)
+    await turns?.take(request.signal)
     const response = await counted(transport.send(request), onRequest)
     health.observeLogin(request, response)
     health.observeRateLimit(response)

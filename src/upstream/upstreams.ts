@@ -121,12 +121,13 @@ export class Upstreams implements Upstream, AsyncDisposable {
     call: UpstreamCall,
   ): Promise<UpstreamBlob> {
     const onBytes = (bytes: number): void => this.#counts?.countFetched(target.host, bytes)
-    return await this.#ask(target, call, async (client, signal, held) =>
-      heldBlob(await client.getBlob(target.repository, digest, signal, offset), {
-        release: held.hold(),
-        onBytes,
-      }),
-    )
+    return await this.#ask(target, call, async (client, signal, held) => {
+      using begun = new DisposableStack()
+      begun.use(await held.beginTransfer(signal))
+      const blob = await client.getBlob(target.repository, digest, signal, offset)
+      const transfer = begun.move()
+      return heldBlob(blob, { release: () => transfer.dispose(), onBytes })
+    })
   }
 
   async listTags(

@@ -42,8 +42,9 @@ export const upstreamLimits = {
   upstreamAnswerSecondsMax: 20,
   upstreamPullConnectSecondsDefault: 5,
   upstreamPullHeadersSecondsDefault: 10,
-  /** Blobs in transfer hold theirs, and the manifests of other images must not wait for them. */
   upstreamPullConnectionsDefault: 64,
+  /** Of them for blobs, which hold theirs: the manifests of other images must not wait for that. */
+  upstreamTransfersShare: 0.75,
   upstreamPullAttemptsMax: 2,
   upstreamPullBackoffMsMax: 500,
   upstreamPullRetryAfterSecondsMax: 2,
