@@ -103,6 +103,7 @@ export function makePullThrough(
         heldBackBytes: limits.fillHeldBackBytes,
         fruitlessTriesMax: limits.fillFruitlessTriesMax,
         retryDelaySeconds: limits.fillRetryDelaySeconds,
+        retryAfterSecondsMax: limits.fillRetryAfterSecondsMax,
         tooLargeRememberedMax: limits.tooLargeBlobsRememberedMax,
       },
     ),
@@ -143,6 +144,7 @@ function pullThroughSettings({ registryProxies }: Config): PullThroughSettings {
     tagTtlSeconds: registryProxies.tagTtlSeconds,
     unknownTtlSeconds: registryProxies.unknownTtlSeconds,
     checkSecondsMax: limits.tagCheckSecondsMax,
+    lateChecksMax: limits.lateTagChecksMax,
     rememberedMax: limits.pullsRememberedMax,
   }
 }

@@ -12,7 +12,7 @@ import type { Referrer } from './ports/records.ts'
 import type { Upstream, UpstreamRepository } from './ports/upstream.ts'
 import type { RequestContext } from './request-context.ts'
 import type { StaleCopies } from './stale-copies.ts'
-import { isDefinite, isUnknown, translateUpstreamError } from './upstream-failure.ts'
+import { isDefinite, isGone, translateUpstreamError } from './upstream-failure.ts'
 
 interface Parts {
   readonly upstream: Upstream
@@ -46,7 +46,7 @@ export class ProxiedListings {
       return { ...listed, status: 'MISS' }
     } catch (error) {
       const cached = await metadata.listTags(formatProxiedName(target), oneMore(page))
-      if (cached.length === 0 || isUnknown(error)) {
+      if (cached.length === 0 || isGone(error)) {
         throw translateUpstreamError(error, 'NAME_UNKNOWN')
       }
       const listed = cutPage(cached, page.limit, (tag) => tag)

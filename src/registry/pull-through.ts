@@ -3,7 +3,6 @@
  * verified, a blob while it arrives; what is cached is served when its upstream cannot be asked.
  * Content by digest is never checked again; a tag is, on each pull, one question for all who ask.
  */
-import { LruCache } from '../lib/lru-cache.ts'
 import { SingleFlight } from '../lib/single-flight.ts'
 import type { Digest } from '../oci/digest.ts'
 import { OciError } from '../oci/errors.ts'
@@ -16,7 +15,6 @@ import type { RepositoryName } from '../oci/repository-name.ts'
 import type { Tag } from '../oci/tag.ts'
 import type { Pulled } from './cache-status.ts'
 import type { ContentLocks } from './content-locks.ts'
-import { CheckDeadline } from './check-deadline.ts'
 import type { FillSource } from './fill-source.ts'
 import type { CacheUses } from './cache-uses.ts'
 import type { CacheRoom } from './eviction.ts'
@@ -34,11 +32,11 @@ import type { Prefetch } from './prefetch.ts'
 import type { ReadChecks } from './read-checks.ts'
 import type { Log, RequestContext } from './request-context.ts'
 import type { StaleCopies } from './stale-copies.ts'
-import { isUnknown, translateUpstreamError } from './upstream-failure.ts'
+import { type CheckedTag, TagChecks } from './tag-checks.ts'
+import { UnknownReferences } from './unknown-references.ts'
+import { isGone, isUnknown, translateUpstreamError } from './upstream-failure.ts'
 
-export interface PulledManifest extends Pulled {
-  readonly manifest: StoredManifest
-}
+export type PulledManifest = CheckedTag
 
 interface Asked {
   readonly target: UpstreamRepository
@@ -74,6 +72,8 @@ export interface PullThroughSettings {
   readonly unknownTtlSeconds: number
   /** How long an upstream may take to answer while there is a copy to serve instead. */
   readonly checkSecondsMax: number
+  /** Checks at a time that go on after that. */
+  readonly lateChecksMax: number
   readonly rememberedMax: number
 }
 
@@ -86,20 +86,24 @@ export class PullThrough {
   readonly #parts: Parts
   #settings: PullThroughSettings
   readonly #pulls = new SingleFlight<string, PulledManifest>()
-  /** When tags were last compared with their upstream, in milliseconds since 1970. */
-  readonly #checkedAt: LruCache<string, number>
-  /** Upstreams' definite refusals, and when they came. */
-  readonly #unknown: LruCache<string, { readonly error: unknown; readonly at: number }>
+  readonly #tagChecks: TagChecks
+  readonly #unknown: UnknownReferences
 
   constructor(parts: Parts, settings: PullThroughSettings) {
     this.#parts = parts
     this.#settings = settings
-    this.#checkedAt = new LruCache({ entriesMax: settings.rememberedMax })
-    this.#unknown = new LruCache({ entriesMax: settings.rememberedMax })
+    const { checkSecondsMax: secondsMax, lateChecksMax: lateMax, rememberedMax } = settings
+    this.#tagChecks = new TagChecks(
+      { ...parts, keep: (...kept) => this.#keep(...kept) },
+      { secondsMax, lateMax, rememberedMax },
+    )
+    this.#unknown = new UnknownReferences(parts.clock, rememberedMax)
   }
 
   reload(settings: PullThroughSettings): void {
     this.#settings = settings
+    // With another login or at another endpoint it may be there.
+    this.#unknown.clear()
     if (!settings.prefetchesLayers) this.#parts.prefetch.clear()
   }
 
@@ -122,7 +126,7 @@ export class PullThrough {
     const repository = cachedName(target)
     const cached = await this.#parts.manifests.findManifest(context, repository, reference)
     const pulled: PulledManifest =
-      cached !== undefined && this.#isFresh(repository, reference)
+      cached !== undefined && this.#isFresh(target, reference)
         ? { manifest: cached, status: 'HIT' }
         : await this.#askForManifest(context, { target, repository, reference }, cached)
     this.#parts.uses.touch(repository, pulled.manifest.digest)
@@ -256,12 +260,9 @@ export class PullThrough {
     return undefined
   }
 
-  #isFresh(repository: RepositoryName, reference: Reference): boolean {
+  #isFresh(target: UpstreamRepository, reference: Reference): boolean {
     if (isDigestReference(reference)) return true
-    const checkedAt = this.#checkedAt.get(`${repository} ${reference}`)
-    if (checkedAt === undefined) return false
-    const age = this.#parts.clock.now() - checkedAt
-    return age >= 0 && age < this.#settings.tagTtlSeconds * 1000
+    return this.#tagChecks.isFresh(target, reference, this.#settings.tagTtlSeconds)
   }
 
   async #pull(
@@ -273,17 +274,17 @@ export class PullThrough {
     const { staleCopies } = this.#parts
     const key = `${cachedName(target)} ${reference}`
     try {
-      this.#throwIfKnownUnknown(key)
+      this.#unknown.throwIfKnown(key, this.#settings.unknownTtlSeconds)
       const pulled =
         cached === undefined || isDigestReference(reference)
           ? await this.#fetch(context, target, reference)
-          : await this.#revalidate(context, target, reference, cached)
-      this.#checkedAt.set(key, this.#parts.clock.now())
+          : await this.#tagChecks.check(context, { target, tag: reference, cached })
+      if (!isDigestReference(reference)) this.#tagChecks.note(target, reference)
       staleCopies.end(target)
       return pulled
     } catch (error) {
-      if (isUnknown(error)) this.#rememberUnknown(key, error)
-      if (cached === undefined || isUnknown(error) || error instanceof OciError) throw error
+      if (isUnknown(error)) this.#unknown.remember(key, error)
+      if (cached === undefined || isGone(error) || error instanceof OciError) throw error
       return { manifest: cached, ...staleCopies.serve(context, target, error, reference) }
     }
   }
@@ -329,36 +330,5 @@ export class PullThrough {
         cause: error,
       })
     }
-  }
-
-  async #revalidate(
-    context: RequestContext,
-    target: UpstreamRepository,
-    tag: Tag,
-    cached: StoredManifest,
-  ): Promise<PulledManifest> {
-    const { upstream, manifests } = this.#parts
-    const repository = cachedName(target)
-    using deadline = new CheckDeadline(target.host, this.#settings.checkSecondsMax)
-    const call = { signal: deadline.signal, via: context.via }
-    const head = await upstream.headManifest(target, tag, call)
-    if (head.digest === cached.digest) return { manifest: cached, status: 'HIT' }
-    const known = await manifests.findManifest(context, repository, head.digest)
-    const fetched =
-      known ?? head.manifest ?? (await upstream.getManifest(target, head.digest, call))
-    const manifest = await this.#keep(context, target, fetched, [tag])
-    return { manifest, status: 'MISS' }
-  }
-
-  #throwIfKnownUnknown(key: string): void {
-    const known = this.#unknown.get(key)
-    if (known === undefined) return
-    const age = this.#parts.clock.now() - known.at
-    if (age >= 0 && age < this.#settings.unknownTtlSeconds * 1000) throw known.error
-    this.#unknown.delete(key)
-  }
-
-  #rememberUnknown(key: string, error: unknown): void {
-    if (!this.#unknown.get(key)) this.#unknown.set(key, { error, at: this.#parts.clock.now() })
   }
 }

@@ -26,6 +26,15 @@ export function isUnknown(error: unknown): boolean {
   return isDefinite(error) && unknownStatuses.includes((error as UpstreamError).status ?? 0)
 }
 
+/**
+ * Whether the upstream said so itself, with a code of the specification: then a copy is no copy of
+ * anything any more. A bare 404 is what others answer in the place of a registry that is gone: an
+ * ingress that has lost it, a token service that has moved.
+ */
+export function isGone(error: unknown): boolean {
+  return isUnknown(error) && (error as UpstreamError).codes.length > 0
+}
+
 /** @param unknown the code for content that is not there, or not for us. */
 export function translateUpstreamError(
   error: unknown,

@@ -55,7 +55,10 @@ export class RegistryClient implements AsyncDisposable {
     return await readManifest(response, reference, signal)
   }
 
-  /** Falls back to GET where HEAD is not supported or does not tell all that it should. */
+  /**
+   * Falls back to GET where HEAD does not tell all that it should, or denies what may be there: some
+   * registries know a manifest by GET only (Nexus), and the body of GET's 404 tells who wrote it.
+   */
   async headManifest(
     repository: RepositoryName,
     reference: Reference,
@@ -63,10 +66,9 @@ export class RegistryClient implements AsyncDisposable {
   ): Promise<UpstreamManifestHead> {
     const request = manifestRequest(repository, reference, signal)
     const { response, failure } = await this.#session.send({ ...request, method: 'HEAD' })
-    const isSupported = response.status !== 405 && response.status !== 501
-    if (isSupported && response.status !== 200) throw await failure()
+    if (response.status !== 200 && !isUnclear(response.status)) throw await failure()
     await discard(response)
-    const head = isSupported ? readHead(response, reference) : undefined
+    const head = response.status === 200 ? readHead(response, reference) : undefined
     if (head !== undefined) return head
     const manifest = await this.getManifest(repository, reference, signal)
     const { mediaType, digest, bytes } = manifest

@@ -80,7 +80,13 @@ async function start(): Promise<Scene> {
   }
   const fills = new Fills(
     { ...stores, room },
-    { heldBackBytes: 1, fruitlessTriesMax: 1, retryDelaySeconds: 0, tooLargeRememberedMax: 1 },
+    {
+      heldBackBytes: 1,
+      fruitlessTriesMax: 1,
+      retryDelaySeconds: 0,
+      retryAfterSecondsMax: 0,
+      tooLargeRememberedMax: 1,
+    },
   )
   const uses = new CacheUses(stores, { flushSeconds: 60, gatheredMax: 10, perWriteMax: 10 })
   const prefetch = new Prefetch(stores, { transfersMax: 1, waitingMax: 1 })
@@ -94,6 +100,7 @@ async function start(): Promise<Scene> {
       tagTtlSeconds: 60,
       unknownTtlSeconds: 60,
       checkSecondsMax: 5,
+      lateChecksMax: 1,
       rememberedMax: 10,
     },
   )

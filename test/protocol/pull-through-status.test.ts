@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { failing, Gate, holding } from '../support/fake-upstream-behaviours.ts'
+import type { Behaviour } from '../support/fake-upstream.ts'
 import { imageFixture } from '../support/image-fixture.ts'
 import { pathOf, type Scene, startScene } from '../support/pull-through.ts'
 import { makeBlob } from '../support/push-steps.ts'
@@ -161,5 +162,27 @@ test('an upstream that says nothing costs some pulls a wait, and the next ones n
   }
   await until('each has its line', () => staleLines(scene, 'info').length === tags.length)
   assert.equal(linesOf(scene, 'warn').length, 1)
+  gate.open()
+})
+
+test('an upstream that is only slow is heard out: the next pull gets what it says', async () => {
+  await using scene = await startScene()
+  scene.upstream.content.addImage('app', image, 'v1')
+  await scene.manifest('v1')
+  const moved = imageFixture({ seed: 2 })
+  scene.upstream.content.addImage('app', moved, 'v1')
+  const gate = new Gate()
+  const heads = () => scene.count(/^HEAD .*manifests/)
+  // The second question is the one that no client waits for.
+  const slow: Behaviour = (request, next) => (heads() === 2 ? next() : holding(gate)(request, next))
+  scene.upstream.use(slow, { on: /^HEAD .*manifests/ })
+  const stale = await scene.manifest('v1')
+  assert.equal(stale.header('x-cache'), 'STALE')
+  assert.equal(stale.header('docker-content-digest'), image.root.digest)
+  await until('it is asked again', () => heads() === 2)
+  await until('what it said is served', async () => {
+    const reply = await scene.manifest('v1')
+    return reply.header('docker-content-digest') === moved.root.digest
+  })
   gate.open()
 })

@@ -5,20 +5,31 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import {
+  answering,
   cutting,
   failing,
   FakeTokenService,
   Gate,
   holding,
   rateLimiting,
+  withHeaders,
 } from '../support/fake-upstream-behaviours.ts'
+import type { Behaviour } from '../support/fake-upstream.ts'
 import type { Reply } from '../support/http-client.ts'
 import { imageFixture } from '../support/image-fixture.ts'
-import { messageOf, proxyConfig, type Scene, startScene } from '../support/pull-through.ts'
-import { assertError } from '../support/push-steps.ts'
+import {
+  configure,
+  messageOf,
+  proxyConfig,
+  type Scene,
+  startScene,
+} from '../support/pull-through.ts'
+import { assertError, sha512Digest } from '../support/push-steps.ts'
 import type { Registry } from '../support/start-registry.ts'
 import { until } from '../support/until.ts'
 
+/** As an ingress or a gateway has it, of hosts behind which there is nothing. */
+const noBackend = answering(404, 'text/plain', '404 page not found')
 const image = imageFixture({ layers: 1, layerBytes: 1000 })
 const moved = imageFixture({ layers: 1, layerBytes: 1000, seed: 2 })
 
@@ -102,6 +113,49 @@ describe('18. a tag', () => {
   })
 })
 
+describe('a tag that HEAD is wrong about', () => {
+  const absent = `sha256:${'0'.repeat(64)}`
+  const lies: [name: string, lie: Behaviour][] = [
+    ['denies', failing(404, 'MANIFEST_UNKNOWN')],
+    ['gives a digest that nothing has', withHeaders({ 'docker-content-digest': absent })],
+    [
+      'gives the digest of another algorithm, by which nothing is found',
+      withHeaders({ 'docker-content-digest': sha512Digest(Buffer.from('anything')) }),
+    ],
+  ]
+  for (const [name, lie] of lies) {
+    test(`is what GET says it is, before and after it moves: one that it ${name}`, async () => {
+      await using scene = await startWithImage()
+      scene.upstream.use(lie, { on: /^HEAD .*manifests/ })
+      for (const { root } of [image, moved]) {
+        scene.upstream.content.addImage('app', root === image.root ? image : moved, 'v1')
+        for (const method of ['GET', 'HEAD']) {
+          const reply = await scene.manifest('v1', method)
+          assert.equal(reply.status, 200, reply.body.toString())
+          assert.equal(reply.header('docker-content-digest'), root.digest)
+          assert.equal(reply.headers['warning'], undefined)
+        }
+        assert.equal((await scene.manifest('v1')).header('x-cache'), 'HIT')
+      }
+    })
+  }
+
+  test('is known by the digest of another algorithm where GET knows that one', async () => {
+    await using scene = await startWithImage()
+    await scene.manifest('v1')
+    const manifest = moved.manifests.at(-1)
+    assert.ok(manifest !== undefined)
+    const digest = sha512Digest(manifest.bytes)
+    scene.upstream.content.addManifest('app', { ...manifest, digest }, 'v1')
+    for (const cache of ['MISS', 'HIT']) {
+      const reply = await scene.manifest('v1')
+      assert.equal(reply.header('docker-content-digest'), digest)
+      assert.equal(reply.header('x-cache'), cache)
+      assert.ok(reply.body.equals(manifest.bytes))
+    }
+  })
+})
+
 describe('19. a warm tag while its upstream', () => {
   const gate = new Gate()
   const failures: [name: string, fail: (scene: Scene) => unknown][] = [
@@ -112,6 +166,14 @@ describe('19. a warm tag while its upstream', () => {
     ['answers 429', ({ upstream }) => upstream.use(failing(429))],
     ['says nothing at all', ({ upstream }) => upstream.use(holding(gate))],
     ['refuses us', ({ upstream }) => upstream.use(failing(403, 'DENIED'))],
+    ['is gone behind what answers for it', ({ upstream }) => upstream.use(noBackend)],
+    [
+      'has no token service any more',
+      ({ upstream }) => {
+        const tokens = new FakeTokenService()
+        upstream.use(tokens.require(`${upstream.origin}/token`)).use(noBackend, { on: /token/ })
+      },
+    ],
     ['wants a login that nobody has', ({ upstream }) => upstream.use(failing(401, 'UNAUTHORIZED'))],
   ]
   for (const [name, fail] of failures) {
@@ -201,6 +263,25 @@ describe('21. what an upstream does not have', () => {
     scene.upstream.content.setTag('app', 'new', image.root.digest)
     assertError(await scene.manifest('new'), 404, 'MANIFEST_UNKNOWN')
     await until('it is there', async () => (await scene.manifest('new')).status === 200)
+  })
+
+  test('is asked for again after a reload: with another login it may be there', async () => {
+    await using scene = await startWithImage({ unknown_ttl: '30m' })
+    assertError(await scene.manifest('new'), 404, 'MANIFEST_UNKNOWN')
+    scene.upstream.content.setTag('app', 'new', image.root.digest)
+    assertError(await scene.manifest('new'), 404, 'MANIFEST_UNKNOWN')
+    const entry = { host: scene.host, insecure: true }
+    await configure(scene.registry, proxyConfig([entry], { unknown_ttl: '1h' }))
+    assert.equal((await scene.manifest('new')).status, 200)
+  })
+
+  test('is 404, too, where what answers for it is no registry', async () => {
+    await using scene = await startWithImage()
+    scene.upstream.use(noBackend)
+    for (let pull = 0; pull < 3; pull += 1) {
+      assertError(await scene.manifest('new'), 404, 'MANIFEST_UNKNOWN')
+    }
+    assert.equal(scene.count(/manifests/), 1)
   })
 
   test('any more is 404, whatever is cached of it', async () => {

@@ -7,8 +7,12 @@ export const pullThroughLimits = {
   /** Transfers in a row that bring no byte before a blob is given up. */
   fillFruitlessTriesMax: 5,
   fillRetryDelaySeconds: 0.5,
+  /** Longer than an upstream is left alone after it failed several times in a row. */
+  fillRetryAfterSecondsMax: 15,
   /** How long an upstream may take to answer while there is a copy to serve in its place. */
   tagCheckSecondsMax: 4,
+  /** Checks of tags at a time that nobody waits for any more. */
+  lateTagChecksMax: 64,
   /** Layers that nobody has asked for yet, fetched at a time: they must leave room for the others. */
   prefetchTransfersMax: 4,
   /** Layers that wait for that; hundreds of images are being pulled when there are more. */

@@ -166,6 +166,7 @@ describe('the head of a manifest', () => {
 
   const useless = [
     ['is not supported', failing(405, 'UNSUPPORTED')],
+    ['denies that there is one', failing(404, 'MANIFEST_UNKNOWN')],
     ['names no digest', withoutHeader('docker-content-digest')],
     ['names no manifest type', withHeaders({ 'content-type': 'text/plain' })],
   ] as const
@@ -181,11 +182,20 @@ describe('the head of a manifest', () => {
     })
   }
 
-  test('of what is not there is a 404, and no GET', async () => {
+  test('of what is not there is a 404, with the code that HEAD cannot have', async () => {
     await using upstream = await startUpstream()
     await using client = clientOf(upstream)
     const absent = parseReference('absent')
-    await assert.rejects(client.headManifest(repository, absent, signal), isProblem('status'))
+    const head = client.headManifest(repository, absent, signal)
+    await assert.rejects(head, { status: 404, codes: ['MANIFEST_UNKNOWN'] })
+    assert.equal(upstream.requests.length, 2)
+  })
+
+  test('that is refused is refused without a GET', async () => {
+    await using upstream = await startUpstream()
+    upstream.use(failing(403, 'DENIED'))
+    await using client = clientOf(upstream)
+    await assert.rejects(client.headManifest(repository, latest, signal), isProblem('status'))
     assert.equal(upstream.requests.length, 1)
   })
 })
