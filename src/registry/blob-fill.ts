@@ -99,6 +99,14 @@ export class BlobFill {
     }
   }
 
+  /** Resolves when all of it is known to be right. @throws what ended the fill. */
+  async waitUntilVerified(): Promise<void> {
+    while (!this.#isVerified) {
+      if (this.#failure !== undefined) throw this.#failure
+      await this.#progress.promise
+    }
+  }
+
   #announce(): void {
     this.#progress.resolve()
     this.#progress = Promise.withResolvers<void>()
@@ -138,6 +146,8 @@ class FillReader implements BlobReader {
 
   async *#readStaged({ start, endInclusive }: ByteRange): AsyncGenerator<Uint8Array> {
     let position = start
+    // Of no bytes the head is all there is, and nothing of it can be held back.
+    if (this.size === 0) await this.#fill.waitUntilVerified()
     // Whoever sends it can send its head: clients wait for that for seconds only.
     if (this.#fill.readable <= start) yield new Uint8Array(0)
     while (position <= endInclusive) {

@@ -30,6 +30,8 @@ export interface FillSettings {
   /** Transfers in a row that bring no byte before the fill is given up. */
   readonly fruitlessTriesMax: number
   readonly retryDelaySeconds: number
+  /** So long is waited at most where an upstream is to be left alone. */
+  readonly retryAfterSecondsMax: number
   /** Blobs that are too large to be stored, so that each is logged once. */
   readonly tooLargeRememberedMax: number
 }
@@ -247,11 +249,21 @@ export class Fills implements AsyncDisposable {
       if (fruitless > this.#settings.fruitlessTriesMax) {
         throw failure ?? contentError(source, 'it ends transfers early, again and again')
       }
-      await delay(this.#settings.retryDelaySeconds * 1000 * fruitless, undefined, { signal })
+      await delay(this.#pauseAfter(failure, fruitless), undefined, { signal })
       this.#log.info({ host: source.host, digest: source.digest, offset: fill.written }, 'resuming')
       open = () => source.open(fill.written, signal)
     }
     await this.#verify(filling, source)
+  }
+
+  /** Milliseconds. An upstream that is left alone for a moment has not failed again by then. */
+  #pauseAfter(failure: Error | undefined, fruitless: number): number {
+    const { retryDelaySeconds, retryAfterSecondsMax } = this.#settings
+    const asked = failure instanceof UpstreamError ? (failure.retryAfterMs ?? 0) : 0
+    return Math.max(
+      retryDelaySeconds * 1000 * fruitless,
+      Math.min(asked, retryAfterSecondsMax * 1000),
+    )
   }
 
   /** @returns what broke the transfer. @throws when the bytes are wrong or cannot be stored. */

@@ -178,7 +178,7 @@ export class PullThrough {
     try {
       const filled = await this.#parts.fills.open(this.#sourceOf(target, digest, via))
       const status = filled.joined ? 'COALESCED' : 'MISS'
-      return { reader: this.#keptWhileRead(filled.reader, digest), status }
+      return { reader: this.#keptWhileRead(translating(filled.reader), digest), status }
     } catch (error) {
       throw translateUpstreamError(error, 'BLOB_UNKNOWN')
     }
@@ -330,5 +330,20 @@ export class PullThrough {
         cause: error,
       })
     }
+  }
+}
+
+/** A blob of no bytes is only known to be right when it is read, before anything of it is sent. */
+function translating(reader: BlobReader): BlobReader {
+  return {
+    size: reader.size,
+    async *read(range) {
+      try {
+        yield* reader.read(range)
+      } catch (error) {
+        throw translateUpstreamError(error, 'BLOB_UNKNOWN')
+      }
+    },
+    [Symbol.asyncDispose]: () => reader[Symbol.asyncDispose](),
   }
 }

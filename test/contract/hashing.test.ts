@@ -49,7 +49,13 @@ async function start(makeHashing: () => Hashing & Partial<AsyncDisposable>) {
   const uploads = new Uploads(stores, { digestersMax: 1 })
   const fills = new Fills(
     { ...stores, room, log: silentLog },
-    { heldBackBytes: 1_000, fruitlessTriesMax: 0, retryDelaySeconds: 0, tooLargeRememberedMax: 1 },
+    {
+      heldBackBytes: 1_000,
+      fruitlessTriesMax: 0,
+      retryDelaySeconds: 0,
+      retryAfterSecondsMax: 0,
+      tooLargeRememberedMax: 1,
+    },
   )
   return {
     registry,

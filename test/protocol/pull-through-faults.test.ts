@@ -4,7 +4,14 @@
  */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { answering, corrupting, cutting, failing } from '../support/fake-upstream-behaviours.ts'
+import {
+  answering,
+  corrupting,
+  cutting,
+  failing,
+  Gate,
+  holding,
+} from '../support/fake-upstream-behaviours.ts'
 import type { Behaviour } from '../support/fake-upstream.ts'
 import { inTurn, messageOf, type Scene, startScene } from '../support/pull-through.ts'
 import { assertError, makeBlob } from '../support/push-steps.ts'
@@ -64,6 +71,27 @@ describe('a transfer that breaks', () => {
     assert.ok((await scene.blob(digest)).body.equals(bytes))
   })
 
+  test('10. goes on after the upstream was gone for a moment, and many others with it', async () => {
+    await using scene = await startScene()
+    const blobs = Array.from({ length: 8 }, (_, index) => scene.addBlob(`of ${index}`, size))
+    const gate = new Gate()
+    scene.upstream.use(holding(gate, size / 2), { on: /GET .*blobs/, times: blobs.length })
+    scene.upstream.use(cutting(size / 2), { on: /GET .*blobs/, times: blobs.length })
+    const replies = blobs.map((blob) => scene.blob(blob.digest))
+    await until('all are on their way', () => rangesAsked(scene).length === blobs.length)
+    let isGone = true
+    const cut = cutting()
+    scene.upstream.use((request, next) => (isGone ? cut(request, next) : next()))
+    gate.open()
+    // Both tries of each, of which no one succeeds before all have failed.
+    await until('all have failed', () => rangesAsked(scene).length === 3 * blobs.length)
+    await scene.registry.logged(({ msg }) => msg.startsWith('the upstream fails'))
+    isGone = false
+    for (const [index, reply] of (await Promise.all(replies)).entries()) {
+      assert.ok(reply.body.equals(blobs[index]?.bytes ?? Buffer.alloc(0)))
+    }
+  })
+
   test('11. goes on at an upstream that ignores ranges', async () => {
     await using scene = await startWithBlob()
     const headers = { 'content-type': 'application/octet-stream' }
@@ -117,6 +145,14 @@ describe('12. wrong bytes', () => {
     await client.readHead()
     await assert.rejects(client.readBytes(1))
     assert.ok((await scene.blob(small.digest)).body.equals(small.bytes))
+  })
+
+  test('of no bytes at all are no blob of no bytes', async () => {
+    await using scene = await startWithBlob()
+    const nothing = answering(200, 'application/octet-stream', '')
+    scene.upstream.use(nothing, { on: /GET .*blobs/, times: 1 })
+    assertError(await scene.blob(digest), 502, 'UNAVAILABLE')
+    assert.ok((await scene.blob(digest)).body.equals(bytes))
   })
 
   test('too few or too many of them are wrong bytes, too', async () => {

@@ -95,7 +95,13 @@ async function start(root: string) {
   )
   const fills = new Fills(
     { ...parts, room: eviction },
-    { heldBackBytes: 10, fruitlessTriesMax: 0, retryDelaySeconds: 0, tooLargeRememberedMax: 1 },
+    {
+      heldBackBytes: 10,
+      fruitlessTriesMax: 0,
+      retryDelaySeconds: 0,
+      retryAfterSecondsMax: 0,
+      tooLargeRememberedMax: 1,
+    },
   )
   eviction.setMaxBytes(maxBytes)
   const collector = new Collector(

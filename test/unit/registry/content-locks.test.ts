@@ -51,7 +51,13 @@ function verbsOf({ metadata, blobStore: blobs, uploadStore, locks }: Stores) {
     manifests: new Manifests({ ...stores, uses: noUses, links: noLinks }, settings),
     fills: new Fills(
       { ...stores, room, log: silentLog },
-      { heldBackBytes: 1, fruitlessTriesMax: 0, retryDelaySeconds: 0, tooLargeRememberedMax: 1 },
+      {
+        heldBackBytes: 1,
+        fruitlessTriesMax: 0,
+        retryDelaySeconds: 0,
+        retryAfterSecondsMax: 0,
+        tooLargeRememberedMax: 1,
+      },
     ),
   }
 }
