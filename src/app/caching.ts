@@ -143,8 +143,11 @@ function pullThroughSettings({ registryProxies }: Config): PullThroughSettings {
     prefetchesLayers: registryProxies.prefetch === 'layers',
     tagTtlSeconds: registryProxies.tagTtlSeconds,
     unknownTtlSeconds: registryProxies.unknownTtlSeconds,
-    checkSecondsMax: limits.tagCheckSecondsMax,
-    lateChecksMax: limits.lateTagChecksMax,
+    tagChecks: {
+      secondsMax: limits.tagCheckSecondsMax,
+      shareBehind: limits.tagCheckShareBehind,
+      lateMax: limits.lateTagChecksMax,
+    },
     rememberedMax: limits.pullsRememberedMax,
   }
 }

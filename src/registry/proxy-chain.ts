@@ -22,14 +22,18 @@ export function withSelf(via: readonly string[], name: string): string[] {
   return [...via, entryOf(name)]
 }
 
+/** How many registries like this one a request came through. */
+export function countHops(via: readonly string[]): number {
+  return hopsOf(via).length
+}
+
 /** Whether the request was here before, or has been passed on so often that it must be going round. */
 export function isLoop(
   via: readonly string[],
   name: string,
   { hopsMax, entriesMax }: ChainBounds,
 ): boolean {
-  const hops = hopsOf(via).length
-  return via.includes(entryOf(name)) || hops > hopsMax || via.length > entriesMax
+  return via.includes(entryOf(name)) || countHops(via) > hopsMax || via.length > entriesMax
 }
 
 /**

@@ -13,6 +13,7 @@ import { formatProxiedName } from '../oci/proxied-name.ts'
 import { isDigestReference, type Reference } from '../oci/reference.ts'
 import type { RepositoryName } from '../oci/repository-name.ts'
 import type { Tag } from '../oci/tag.ts'
+import { UpstreamError } from '../oci/upstream-error.ts'
 import type { Pulled } from './cache-status.ts'
 import type { ContentLocks } from './content-locks.ts'
 import type { FillSource } from './fill-source.ts'
@@ -32,7 +33,7 @@ import type { Prefetch } from './prefetch.ts'
 import type { ReadChecks } from './read-checks.ts'
 import type { Log, RequestContext } from './request-context.ts'
 import type { StaleCopies } from './stale-copies.ts'
-import { type CheckedTag, TagChecks } from './tag-checks.ts'
+import { type CheckedTag, type TagCheckLimits, TagChecks } from './tag-checks.ts'
 import { UnknownReferences } from './unknown-references.ts'
 import { isGone, isUnknown, translateUpstreamError } from './upstream-failure.ts'
 
@@ -70,10 +71,7 @@ export interface PullThroughSettings {
   readonly tagTtlSeconds: number
   /** An upstream's "no such thing" holds this long. */
   readonly unknownTtlSeconds: number
-  /** How long an upstream may take to answer while there is a copy to serve instead. */
-  readonly checkSecondsMax: number
-  /** Checks at a time that go on after that. */
-  readonly lateChecksMax: number
+  readonly tagChecks: TagCheckLimits
   readonly rememberedMax: number
 }
 
@@ -92,10 +90,10 @@ export class PullThrough {
   constructor(parts: Parts, settings: PullThroughSettings) {
     this.#parts = parts
     this.#settings = settings
-    const { checkSecondsMax: secondsMax, lateChecksMax: lateMax, rememberedMax } = settings
+    const { tagChecks, rememberedMax } = settings
     this.#tagChecks = new TagChecks(
       { ...parts, keep: (...kept) => this.#keep(...kept) },
-      { secondsMax, lateMax, rememberedMax },
+      { ...tagChecks, rememberedMax },
     )
     this.#unknown = new UnknownReferences(parts.clock, rememberedMax)
   }
@@ -324,11 +322,9 @@ export class PullThrough {
         return fetched
       }
       if (error.code !== 'MANIFEST_INVALID') throw error
-      throw new OciError('MANIFEST_UNKNOWN', {
-        message: `what ${target.host} has is not a manifest that can be served: ${error.message}`,
-        detail: { upstream: target.host },
-        cause: error,
-      })
+      const { host } = target
+      const problem = `what ${host} has is not a manifest that can be served: ${error.message}`
+      throw new UpstreamError(problem, { host, problem: 'content', cause: error })
     }
   }
 }

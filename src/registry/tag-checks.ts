@@ -5,6 +5,7 @@
 import { LruCache } from '../lib/lru-cache.ts'
 import { SingleFlight } from '../lib/single-flight.ts'
 import type { Digest } from '../oci/digest.ts'
+import { formatProxiedName } from '../oci/proxied-name.ts'
 import type { Tag } from '../oci/tag.ts'
 import type { Pulled } from './cache-status.ts'
 import { CheckDeadline } from './check-deadline.ts'
@@ -12,8 +13,8 @@ import type { StoredManifest } from './manifest-cache.ts'
 import type { Manifests } from './manifests.ts'
 import type { Clock } from './ports/clock.ts'
 import type { Upstream, UpstreamCall, UpstreamRepository } from './ports/upstream.ts'
+import { countHops } from './proxy-chain.ts'
 import type { RequestContext } from './request-context.ts'
-import { formatProxiedName } from '../oci/proxied-name.ts'
 import { isUnknown } from './upstream-failure.ts'
 
 export interface CheckedTag extends Pulled {
@@ -39,11 +40,16 @@ interface Parts {
   ) => Promise<StoredManifest>
 }
 
-interface Settings {
+export interface TagCheckLimits {
   /** How long an upstream may take to answer while there is a copy to serve instead. */
   readonly secondsMax: number
+  /** What a registry behind another one has of the time of that one, which waits for it. */
+  readonly shareBehind: number
   /** Checks at a time that go on after that. */
   readonly lateMax: number
+}
+
+interface Settings extends TagCheckLimits {
   readonly rememberedMax: number
 }
 
@@ -75,9 +81,12 @@ export class TagChecks {
 
   /** @throws UpstreamError, `timeout` too when the upstream does not answer soon. */
   async check(context: RequestContext, copy: TagCopy): Promise<CheckedTag> {
-    using deadline = new CheckDeadline(copy.target.host, this.#settings.secondsMax)
+    const { secondsMax, shareBehind } = this.#settings
+    const { via } = context
+    const seconds = secondsMax * shareBehind ** countHops(via)
+    using deadline = new CheckDeadline(copy.target.host, seconds)
     try {
-      return await this.#compare(context, copy, { signal: deadline.signal, via: context.via })
+      return await this.#compare(context, copy, { signal: deadline.signal, via })
     } catch (error) {
       if (deadline.signal.aborted) this.#hearOut(context, copy)
       throw error

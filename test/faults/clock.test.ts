@@ -99,8 +99,7 @@ async function start(): Promise<Scene> {
       prefetchesLayers: false,
       tagTtlSeconds: 60,
       unknownTtlSeconds: 60,
-      checkSecondsMax: 5,
-      lateChecksMax: 1,
+      tagChecks: { secondsMax: 5, shareBehind: 1, lateMax: 1 },
       rememberedMax: 10,
     },
   )

@@ -129,6 +129,30 @@ describe('31. registries that ask each other in a circle', () => {
     })
   }
 
+  test('refuse it, by way of one that knows of no endpoint, too; what meets on its way has a time-out', async () => {
+    await using ring = await startRing(2)
+    const [front, back] = ring.registries as [Registry, Registry]
+    // To the one behind it is a registry like others, at a name that the one in front does not know.
+    const alias = front.host.replace('127.0.0.1', 'localhost')
+    const asked = { host: alias, insecure: true, endpoints: [back.host] }
+    const own = { host: back.host, insecure: true }
+    await configure(front, proxyConfig([asked, own], { default_upstream: alias }))
+    await configure(back, proxyConfig([{ host: alias, insecure: true }]))
+    const pathsOf = (tag: string) =>
+      [
+        [front, `/v2/app/manifests/${tag}`],
+        [back, `/v2/app/manifests/${tag}?ns=${alias}`],
+      ] as const
+    for (const [registry, path] of pathsOf('alone')) await assertRefused(registry, path)
+    const begin = performance.now()
+    const replies = await Promise.all(
+      ['a', 'b', 'c'].flatMap(pathsOf).map(([registry, path]) => registry.request('GET', path)),
+    )
+    for (const { status } of replies) assert.ok([502, 504, 508].includes(status), `${status}`)
+    // Containerd waits for thirty.
+    assert.ok(performance.now() - begin < 20_000)
+  })
+
   test('go on serving all else', async () => {
     await using upstream = await FakeUpstream.start()
     upstream.content.addImage('good/app', image, 'v1').addImage('app', image, 'v1')

@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import type { UpstreamReport } from '../../src/registry/upstream-report.ts'
 import { FakeUpstream } from '../support/fake-upstream.ts'
 import { Gate, holding } from '../support/fake-upstream-behaviours.ts'
 import { imageFixture } from '../support/image-fixture.ts'
@@ -93,6 +94,26 @@ describe('a Trow that is the endpoint of another one', () => {
     assertError(reply, 404, 'MANIFEST_UNKNOWN')
     assert.equal(stranger.upstream.requests.length, 0)
   })
+})
+
+test('a Trow behind another one answers before that one stops waiting, when nobody answers it', async () => {
+  await using pair = await startPair()
+  const tags = ['a', 'b', 'c', 'd', 'e', 'f']
+  pair.upstream.content.addImage('library/app', image, ...tags)
+  const pullAll = () =>
+    Promise.all(
+      tags.map((tag) => pair.front.request('GET', `/v2/app/manifests/${tag}?ns=docker.io`)),
+    )
+  await pullAll()
+  const gate = new Gate()
+  pair.upstream.use(holding(gate))
+  for (const reply of await pullAll()) assert.equal(reply.status, 200)
+  // Nothing was wrong with the one behind.
+  const report = await pair.front.request('GET', '/api/upstreams')
+  const { upstreams } = report.json() as { upstreams: UpstreamReport['upstreams'] }
+  const [endpoint] = upstreams.find(({ host }) => host === 'docker.io')?.endpoints ?? []
+  assert.deepEqual([endpoint?.breaker, endpoint?.lastFailure], ['closed', undefined])
+  gate.open()
 })
 
 test('what several Trows ask one behind them at the same time is fetched once', async () => {

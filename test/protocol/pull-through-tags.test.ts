@@ -24,7 +24,7 @@ import {
   type Scene,
   startScene,
 } from '../support/pull-through.ts'
-import { assertError, sha512Digest } from '../support/push-steps.ts'
+import { assertError, ociIndex, sha512Digest } from '../support/push-steps.ts'
 import type { Registry } from '../support/start-registry.ts'
 import { until } from '../support/until.ts'
 
@@ -174,6 +174,7 @@ describe('19. a warm tag while its upstream', () => {
         upstream.use(tokens.require(`${upstream.origin}/token`)).use(noBackend, { on: /token/ })
       },
     ],
+    ['has nothing in its answers', ({ upstream }) => upstream.use(answering(200, ociIndex, ''))],
     ['wants a login that nobody has', ({ upstream }) => upstream.use(failing(401, 'UNAUTHORIZED'))],
   ]
   for (const [name, fail] of failures) {

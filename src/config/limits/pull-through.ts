@@ -11,6 +11,8 @@ export const pullThroughLimits = {
   fillRetryAfterSecondsMax: 15,
   /** How long an upstream may take to answer while there is a copy to serve in its place. */
   tagCheckSecondsMax: 4,
+  /** What a Trow behind another one has of that time, so that its answer still comes in time. */
+  tagCheckShareBehind: 0.75,
   /** Checks of tags at a time that nobody waits for any more. */
   lateTagChecksMax: 64,
   /** Layers that nobody has asked for yet, fetched at a time: they must leave room for the others. */
