@@ -49,7 +49,7 @@ export async function openStores(
     bytes: limits.readBufferBytes,
     idleBytesMax: limits.readBuffersIdleBytesMax,
     takenBytesMax: limits.readBuffersBytesMax,
-    bytesBeyond: limits.readBufferBeyondBytes,
+    bytesMin: limits.readBufferBytesMin,
   })
   const metadata = new SqlMetadataStore(databases, clock)
   const stores = {

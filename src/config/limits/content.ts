@@ -62,10 +62,10 @@ export const contentLimits = {
   readBufferBytes: 1 * MiB,
   /** Of pieces of blobs that nobody reads now, kept for who reads the same ones, or for other ones. */
   readBuffersIdleBytesMax: 4 * MiB,
-  /** Of all buffers in use and idle: four files that are read have large ones, 32 an eighth of that. */
+  /** Of all buffers in use and idle: a new one has a third at most of what those in use leave. */
   readBuffersBytesMax: 8 * MiB,
-  /** No smaller, and what a response gets when slow ones hold all that: two thousand take 125 MiB. */
-  readBufferBeyondBytes: 32 * KiB,
+  /** No smaller, though slow responses hold all that: two thousand take 125 MiB. */
+  readBufferBytesMin: 32 * KiB,
   /** Blobs whose bytes were found right as they were read: about 3 MiB of memory. */
   readChecksRememberedMax: 20_000,
   /** Then they are hashed again as they are read. */

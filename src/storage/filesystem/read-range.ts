@@ -13,7 +13,6 @@ export async function* readRange(
   range: ByteRange,
   reads: SharedReads,
 ): AsyncGenerator<Uint8Array> {
-  using _reader = reads.join(file)
   const end = range.endInclusive + 1
   let position = range.start
   const takeNext = (): Piece | undefined =>
@@ -25,6 +24,8 @@ export async function* readRange(
       const chunk = await bytesOf(next, position, end)
       position += chunk.length
       sent = next
+      // It is released once, when taking the next one fails, too.
+      next = undefined
       next = takeNext()
       yield chunk
       await reads.release(sent)

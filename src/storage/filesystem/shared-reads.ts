@@ -1,8 +1,8 @@
 /**
  * Pieces of files in memory, each read once for all who want it at about the same time: the nodes of a
- * cluster pull the same layers together. Large pieces cost the least time, and few files are read by them; many
- * share what memory there is, so that it does not grow with their number. Slow clients hold their pieces for as long as
- * they like: beyond the bound a reader gets small ones.
+ * cluster pull the same layers together. Large pieces cost the least time; the more memory is in use, the smaller is the
+ * next one. So those who read share it, however many they are, and slow clients, who hold their pieces for as
+ * long as they like, leave something to others.
  */
 import type { FileHandle } from 'node:fs/promises'
 import { freeBytes } from '../../lib/free-bytes.ts'
@@ -15,9 +15,9 @@ interface Settings {
    * of what those in use leave of `takenBytesMax`.
    */
   readonly idleBytesMax: number
-  /** Bytes of all pieces in use, shared by their readers; beyond it these get `bytesBeyond`. */
+  /** Bytes of all pieces in use; beyond it only those of `bytesMin` are given. */
   readonly takenBytesMax?: number
-  readonly bytesBeyond?: number
+  readonly bytesMin?: number
 }
 
 export interface SharedFile {
@@ -50,8 +50,8 @@ interface Wanted {
   readonly length: number
 }
 
-/** What a reader has: one is sent, the next one is filled. */
-const piecesPerReader = 2
+/** Of what is left a piece takes so much at most: with half of it six clients that stop take nearly all. */
+const shareOfRest = 1 / 3
 
 /** What a small idle piece counts for, so that there are only so many of them. */
 const idleBytesMin = 4_096
@@ -63,26 +63,15 @@ export class SharedReads {
   /** The one that was used longest ago comes first. */
   readonly #idle = new Set<KeptPiece>()
   #idleBytes = 0
-  /** Of the pieces that are read now. */
-  #length: number
   #takenBytes = 0
-  /** How many there are of each file. */
-  readonly #readers = new Map<string, number>()
 
   constructor(settings: Settings) {
-    this.#settings = { takenBytesMax: Infinity, bytesBeyond: settings.bytes, ...settings }
-    this.#length = settings.bytes
+    this.#settings = { takenBytesMax: Infinity, bytesMin: settings.bytes, ...settings }
   }
 
   /** Of the memory of pieces that somebody reads. */
   get takenBytes(): number {
     return this.#takenBytes
-  }
-
-  /** To be called by whoever is about to take pieces of the file, until it disposes of this. */
-  join({ identity }: SharedFile): Disposable {
-    this.#countReaders(identity, 1)
-    return { [Symbol.dispose]: () => this.#countReaders(identity, -1) }
   }
 
   /** Some of the bytes from `position` on that lie before `end`, and maybe more than those. */
@@ -104,15 +93,12 @@ export class SharedReads {
   async release(taken: Piece): Promise<void> {
     const piece = taken as KeptPiece
     // The kernel may still be writing into it.
-    const isRead = await piece.bytes.then(
-      () => true,
-      () => false,
-    )
+    await piece.bytes.catch(() => undefined)
     piece.users -= 1
     if (piece.users > 0) return
     this.#takenBytes -= piece.buffer.length
-    const isKept = isRead && !piece.isAbandoned && this.#pieces.get(piece.key) === piece
-    if (isKept && piece.buffer.length <= this.#length) this.#keep(piece)
+    const isKept = !piece.isAbandoned && this.#pieces.get(piece.key) === piece
+    if (isKept) this.#keep(piece)
     else this.#drop(piece)
   }
 
@@ -121,20 +107,6 @@ export class SharedReads {
     const piece = taken as KeptPiece
     piece.isAbandoned = true
     return this.release(piece)
-  }
-
-  /** Readers of one file have pieces in common: what memory there is is shared by files. */
-  #countReaders(identity: string, more: number): void {
-    const { bytes, takenBytesMax, bytesBeyond } = this.#settings
-    const readers = (this.#readers.get(identity) ?? 0) + more
-    if (readers > 0) this.#readers.set(identity, readers)
-    else this.#readers.delete(identity)
-    const share = takenBytesMax / (Math.max(this.#readers.size, 1) * piecesPerReader)
-    // Halved again and again, so that readers that come and go do not change it each time.
-    let length = bytes
-    while (length > share && length > bytesBeyond) length = Math.ceil(length / 2)
-    this.#length = length
-    for (const piece of this.#idle) if (piece.buffer.length > length) this.#evict(piece)
   }
 
   #use(piece: KeptPiece): void {
@@ -152,30 +124,35 @@ export class SharedReads {
       .read(buffer, 0, wanted, position)
       .then(({ bytesRead }) => buffer.subarray(0, bytesRead))
     const piece = { key, buffer, wanted, bytes, users: 1, isAbandoned: false }
-    // It is awaited after the piece before was sent; until then its failure is not unhandled.
-    bytes.catch(() => undefined)
     this.#pieces.set(key, piece)
+    // Who comes after a failure reads again, though others may hold this piece for long still. Nobody awaits
+    // it before the piece before it was sent: until then its failure is not unhandled.
+    bytes.catch(() => this.#forgetKey(piece))
     return piece
   }
 
+  /** Halved again and again, so that pieces begin where larger ones do. */
   #lengthNow(): number {
-    const { takenBytesMax, bytesBeyond } = this.#settings
-    const isBeyond = this.#takenBytes + this.#length > takenBytesMax
-    return isBeyond ? Math.min(this.#length, bytesBeyond) : this.#length
+    const { bytes, bytesMin, takenBytesMax } = this.#settings
+    const bytesMax = (takenBytesMax - this.#takenBytes) * shareOfRest
+    let length = bytes
+    while (length > bytesMax && length > bytesMin) length = Math.ceil(length / 2)
+    return length
   }
 
+  /** To free a large buffer and to make another one costs as much as to read into it. */
   #findOrMakeBuffer(length: number): Buffer {
-    while (this.#idleBytes + length > this.#idleRoom()) {
-      const [oldest] = this.#idle
-      if (oldest === undefined) break
-      if (oldest.buffer.length === length) {
-        this.#forgetIdle(oldest)
-        this.#forgetKey(oldest)
-        return oldest.buffer
-      }
-      this.#evict(oldest)
+    const isFull = this.#idleBytes + length > this.#idleRoom()
+    const isLarge = length >= this.#settings.bytesMin
+    const fits = ({ buffer }: KeptPiece): boolean => buffer.length === length
+    const idle = isFull && isLarge ? this.#idle.values().find(fits) : undefined
+    if (idle === undefined) {
+      this.#makeIdleRoom(length)
+      return Buffer.allocUnsafeSlow(length)
     }
-    return Buffer.allocUnsafeSlow(length)
+    this.#forgetIdle(idle)
+    this.#forgetKey(idle)
+    return idle.buffer
   }
 
   /** Many who read need the memory themselves. */
@@ -187,9 +164,12 @@ export class SharedReads {
   #keep(piece: KeptPiece): void {
     this.#idle.add(piece)
     this.#idleBytes += idleBytesOf(piece)
-    while (this.#idleBytes > this.#idleRoom()) {
-      const [oldest] = this.#idle
-      if (oldest === undefined) break
+    this.#makeIdleRoom(0)
+  }
+
+  #makeIdleRoom(bytes: number): void {
+    for (const oldest of this.#idle) {
+      if (this.#idleBytes + bytes <= this.#idleRoom()) return
       this.#evict(oldest)
     }
   }

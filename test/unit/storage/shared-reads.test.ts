@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import type { FileHandle } from 'node:fs/promises'
 import { describe, test } from 'node:test'
+import { UnreadableContent } from '../../../src/registry/ports/blob-store.ts'
 import { readRange } from '../../../src/storage/filesystem/read-range.ts'
 import { type SharedFile, SharedReads } from '../../../src/storage/filesystem/shared-reads.ts'
 import { patternBytes } from '../../support/bytes.ts'
@@ -47,7 +48,7 @@ function sharedReads(idlePieces: number, takenPieces = Infinity): SharedReads {
     // A piece counts for a page at least.
     idleBytesMax: idlePieces * 4_096,
     takenBytesMax: takenPieces * pieceBytes,
-    bytesBeyond: 10,
+    bytesMin: 10,
   })
 }
 
@@ -138,6 +139,18 @@ describe('readers of one file', () => {
     assert.equal(reads.takenBytes, 0)
     assert.ok((await readAll(reader(file, reads))).equals(content))
   })
+
+  test('who come after a failure read again, though a slow one has not heard of it', async () => {
+    const file = fileOf(content)
+    const reads = sharedReads(4)
+    const slow = reader(file, reads)
+    const first = slow.next()
+    file.failNext(Object.assign(new Error('broken'), { code: 'EIO', syscall: 'read' }))
+    await first
+    assert.ok((await readAll(reader(file, reads))).equals(content))
+    await assert.rejects(readAll(slow), UnreadableContent)
+    assert.equal(reads.takenBytes, 0)
+  })
 })
 
 describe('the memory of a piece', () => {
@@ -165,6 +178,17 @@ describe('the memory of a piece', () => {
     assert.ok(Buffer.from(sent).equals(content.subarray(0, pieceBytes)))
   })
 
+  test('is given back once when there is none for the next piece', async () => {
+    const reads = sharedReads(4)
+    const broken = reader(fileOf(content), reads)
+    await broken.next()
+    reads.take = () => {
+      throw new RangeError('Array buffer allocation failed')
+    }
+    await assert.rejects(broken.next(), RangeError)
+    assert.equal(reads.takenBytes, 0)
+  })
+
   test('is counted once, however many read it', async () => {
     const file = fileOf(content)
     const reads = sharedReads(0, 8)
@@ -177,26 +201,25 @@ describe('the memory of a piece', () => {
 
   const large = patternBytes(16_384)
   const largePiece = 8_192
-  const ofLarge = (pieces: number): SharedReads =>
+  const ofLarge = (pieces: number, idlePieces = pieces): SharedReads =>
     new SharedReads({
       bytes: largePiece,
-      idleBytesMax: pieces * largePiece,
+      idleBytesMax: idlePieces * largePiece,
       takenBytesMax: pieces * largePiece,
-      bytesBeyond: 10,
+      bytesMin: 10,
     })
 
-  test('is free at once when nobody gets pieces of that size any more', async () => {
-    const reads = ofLarge(4)
+  test('is free at once when others need as much', async () => {
+    const reads = ofLarge(8, 1)
     const file = fileOf(large)
-    const [kept, late] = [reads.take(file, 0, 16_384), reads.take(file, largePiece, 16_384)]
-    const [keptBytes, lateBytes] = [await kept.bytes, await late.bytes]
-    await reads.release(kept)
-    assert.equal(keptBytes.length, largePiece)
-    using readers = new DisposableStack()
-    for (const name of ['a', 'b', 'c', 'd']) readers.use(reads.join(fileOf(large, name)))
-    assert.equal(keptBytes.length, 0)
-    await reads.release(late)
-    assert.equal(lateBytes.length, 0)
+    const [first, second] = [reads.take(file, 0, 16_384), reads.take(file, largePiece, 16_384)]
+    const [firstBytes, secondBytes] = [await first.bytes, await second.bytes]
+    await reads.release(first)
+    await reads.release(second)
+    assert.deepEqual([firstBytes.length, secondBytes.length], [0, largePiece])
+    // Of another length, so that it cannot be read into that memory.
+    await reads.release(reads.take(fileOf(large, 'another'), 0, 2_000))
+    assert.equal(secondBytes.length, 0)
   })
 
   test('is as large as ever for many readers of one file, who have it in common', async () => {
@@ -209,17 +232,38 @@ describe('the memory of a piece', () => {
     assert.deepEqual(file.reads, [0, largePiece])
   })
 
-  test('is not kept when others need as much to read', async () => {
-    const reads = ofLarge(2)
+  test('that slow readers of one file hold leaves others pieces that are worth a read', async () => {
+    const reads = ofLarge(8)
+    const huge = fileOf(patternBytes(16 * largePiece), 'huge')
+    const last = 16 * largePiece - 1
+    const slow = [0, 4, 8, 12].map((piece) =>
+      readRange(huge, { start: piece * largePiece, endInclusive: last }, reads),
+    )
+    for (const each of slow) await each.next()
+    const lengths: number[] = []
+    for await (const chunk of readRange(
+      fileOf(large, 'another'),
+      { start: 0, endInclusive: 16_383 },
+      reads,
+    )) {
+      lengths.push(chunk.length)
+    }
+    assert.deepEqual(new Set(lengths), new Set([largePiece / 4]))
+    for (const each of slow) await each.return(undefined)
+    assert.equal(reads.takenBytes, 0)
+  })
+
+  test('is used again for what others read', async () => {
+    const reads = ofLarge(8, 2)
     const file = fileOf(large)
-    const [first, second] = [reads.take(file, 0, 16_384), reads.take(file, largePiece, 16_384)]
-    await reads.release(first)
+    const pieces = [reads.take(file, 0, 16_384), reads.take(file, largePiece, 16_384)] as const
+    const memory = (await pieces[0].bytes).buffer
+    for (const piece of pieces) await reads.release(piece)
     const other = reads.take(fileOf(large, 'another'), 0, 16_384)
-    await reads.release(other)
-    // Its memory was taken for the other one.
+    assert.equal((await other.bytes).buffer, memory)
     await reads.release(reads.take(file, 0, 16_384))
     assert.deepEqual(file.reads, [0, largePiece, 0])
-    await reads.release(second)
+    await reads.release(other)
   })
 
   test('of many small ones is bounded, too', async () => {
