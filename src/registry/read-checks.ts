@@ -72,11 +72,11 @@ export class ReadChecks implements AsyncDisposable {
    * @throws OciError UNAVAILABLE, from `read`, in place of the last bytes of a blob that is damaged.
    */
   watch(repository: RepositoryName, blob: BlobRecord, reader: BlobReader): BlobReader {
-    const isRight = !this.#isEnabled || this.#isKnown(blob.digest)
     return {
       size: reader.size,
+      // Asked for each of several ranges: the first one may have it checked.
       read: (range) =>
-        isRight
+        !this.#isEnabled || this.#isKnown(blob.digest)
           ? this.#readOn(repository, blob, reader, range)
           : this.#readChecked(repository, blob, reader, range),
       [Symbol.asyncDispose]: () => reader[Symbol.asyncDispose](),
