@@ -231,11 +231,11 @@ export class Uploads {
       chunk.bytes,
       observer,
     )
-    checkLength(chunk, appended, error)
-    // Refused for want of room: what arrived before that is given back.
-    if (error instanceof OciError && error.code === 'STORAGE_FULL') {
+    const refusal = refusalOf(chunk, appended, error)
+    if (refusal !== undefined) {
+      // What arrived before that is given back.
       await this.#cut(id, offset)
-      throw error
+      throw refusal
     }
     const reached = offset + appended
     unkept.move()
@@ -310,12 +310,14 @@ function lengthOf({ length, range }: Chunk): number | undefined {
   return length ?? (range && range.endInclusive - range.start + 1)
 }
 
-/** A body without Content-Length may hold more or less than its Content-Range promised. */
-function checkLength(chunk: Chunk, appended: number, error: Error | undefined): void {
-  if (chunk.range === undefined || error !== undefined) return
+/** Of a chunk of which nothing counts: there is no room for it, or it is not what its headers promise. */
+function refusalOf(chunk: Chunk, appended: number, error: Error | undefined): OciError | undefined {
+  if (error instanceof OciError && error.code === 'STORAGE_FULL') return error
+  if (chunk.range === undefined || error !== undefined) return undefined
   const expected = chunk.range.endInclusive - chunk.range.start + 1
-  if (appended === expected) return
-  throw new OciError('SIZE_INVALID', {
+  if (appended === expected) return undefined
+  // A body without Content-Length may hold more or less than its Content-Range promised.
+  return new OciError('SIZE_INVALID', {
     message: `Content-Range spans ${expected} bytes but the body has ${appended}`,
   })
 }

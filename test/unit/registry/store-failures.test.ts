@@ -146,6 +146,16 @@ test('bytes of a chunk that could not be counted are given back', async () => {
   assert.equal((await uploads.completeUpload(context, repository, id, last)).digest, digest)
 })
 
+test('bytes of a chunk that is not as long as it says are given back', async () => {
+  await using started = await startTemporaryRegistry()
+  const { uploads } = started.registry
+  const { id } = await uploads.startUpload(repository, 'sha256')
+  const range = { start: 0, endInclusive: 2 }
+  const chunk = { bytes: inPieces(content, 3), range }
+  await assert.rejects(uploads.appendToUpload(repository, id, chunk), { code: 'SIZE_INVALID' })
+  assert.equal(statSync(join(started.path, 'uploads', id)).size, 0)
+})
+
 test('a session that a full disk has no room to forget makes that room itself', async () => {
   await using started = await startTemporaryRegistry()
   const { registry, clock } = started
