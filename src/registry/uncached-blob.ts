@@ -25,7 +25,7 @@ export async function* readUncached(
 ): AsyncGenerator<Uint8Array> {
   const end = range.endInclusive + 1
   const heldFrom = Math.max(0, size - heldBackBytes)
-  const held: Buffer[] = []
+  const held = Buffer.alloc(size - heldFrom)
   const digester = new Digester(digestAlgorithm(source.digest))
   await using transfer = await source.open(0, signal)
   if (transfer.offset !== 0 || (transfer.size ?? size) !== size) {
@@ -36,13 +36,13 @@ export async function* readUncached(
     digester.update(chunk)
     const shown = cut(chunk, position, { start: range.start, end: Math.min(end, heldFrom) })
     if (shown.length > 0) yield shown
-    held.push(Buffer.from(cut(chunk, position, { start: heldFrom, end: size })))
+    held.set(cut(chunk, position, { start: heldFrom, end: size }), Math.max(0, position - heldFrom))
     position += chunk.length
     if (position >= end && end <= heldFrom) return
   }
   const actual = digester.digest()
   if (actual !== source.digest) throw contentError(source, `its bytes have the digest ${actual}`)
-  yield cut(Buffer.concat(held), heldFrom, { start: range.start, end })
+  yield cut(held, heldFrom, { start: range.start, end })
 }
 
 /** What of a chunk, which begins at byte `position`, is between two bytes. */
