@@ -13,6 +13,7 @@ export function makeHashing({ log, resources }: Foundation): Hashing {
     largeRunBytes: limits.hashThreadRunBytesMin,
     backlogBytesMax: limits.hashThreadBacklogBytesMax,
     heapMiBMax: limits.hashThreadHeapMiBMax,
+    silenceSecondsMax: limits.hashThreadSilenceSecondsMax,
     idleSecondsMax: limits.hashThreadIdleSecondsMax,
     retrySeconds: limits.hashThreadRetrySeconds,
   })

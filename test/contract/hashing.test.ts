@@ -1,5 +1,6 @@
 // What pushes and fills are worth does not depend on where their digests are computed, nor on whether that
-// goes on: on the event loop, in a thread, in one that ends in the middle, in one that never starts.
+// goes on: on the event loop, in a thread, in one that ends in the middle, in one that never starts, in one that
+// hangs.
 
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
@@ -12,10 +13,16 @@ import { Fills } from '../../src/registry/fills.ts'
 import { loopHashing } from '../../src/registry/loop-hashing.ts'
 import type { Hashing } from '../../src/registry/ports/hashing.ts'
 import { Uploads } from '../../src/registry/uploads.ts'
+import type { HashThreadSettings } from '../../src/storage/hashing/hash-thread.ts'
 import { ThreadHashing } from '../../src/storage/hashing/thread-hashing.ts'
 import { startTemporaryRegistry } from '../simulation/registry-under-test.ts'
 import { collect, inPieces, patternBytes, thenThrow } from '../support/bytes.ts'
-import { endingThread, missingThread, threadSettings } from '../support/hash-thread-settings.ts'
+import {
+  endingThread,
+  missingThread,
+  silentThread,
+  threadSettings,
+} from '../support/hash-thread-settings.ts'
 import { requestContext, silentLog } from '../support/request-context.ts'
 import { withMethod } from '../support/with-method.ts'
 
@@ -160,13 +167,23 @@ interface Place {
   readonly lasts: boolean
 }
 
-const thread = (program?: URL): Hashing & AsyncDisposable =>
-  new ThreadHashing(silentLog, { ...threadSettings, retrySeconds: 0, ...(program && { program }) })
+const thread = (settings: Partial<HashThreadSettings> = {}): Hashing & AsyncDisposable =>
+  new ThreadHashing(silentLog, { ...threadSettings, retrySeconds: 0, ...settings })
+const hanging = { program: silentThread, silenceSecondsMax: 0.01 }
 const places: Place[] = [
   { name: 'on the event loop', make: () => loopHashing, lasts: true },
   { name: 'in a thread', make: () => thread(), lasts: true },
-  { name: 'in a thread that ends in the middle', make: () => thread(endingThread), lasts: false },
-  { name: 'in a thread that never starts', make: () => thread(missingThread), lasts: false },
+  {
+    name: 'in a thread that ends in the middle',
+    make: () => thread({ program: endingThread }),
+    lasts: false,
+  },
+  {
+    name: 'in a thread that never starts',
+    make: () => thread({ program: missingThread }),
+    lasts: false,
+  },
+  { name: 'in a thread that hangs', make: () => thread(hanging), lasts: false },
 ]
 
 for (const { name, make, lasts } of places) {

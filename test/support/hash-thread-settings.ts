@@ -7,6 +7,7 @@ export const threadSettings: ThreadHashingSettings = {
   largeRunBytes: 500,
   backlogBytesMax: 20_000,
   heapMiBMax: 64,
+  silenceSecondsMax: 3_600,
   idleSecondsMax: 3_600,
   retrySeconds: 3_600,
 }
@@ -16,3 +17,6 @@ export const endingThread = new URL('ending-hash-thread.ts', import.meta.url)
 
 /** Cannot be started. */
 export const missingThread = new URL('no-such-thread.ts', import.meta.url)
+
+/** Takes all that it gets, and never says a word. */
+export const silentThread = new URL('silent-hash-thread.ts', import.meta.url)

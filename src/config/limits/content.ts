@@ -47,6 +47,8 @@ export const contentLimits = {
   /** What it may take for itself, and how long it waits for more to hash. */
   hashThreadHeapMiBMax: 16,
   hashThreadIdleSecondsMax: 30,
+  /** It hashes what it can have in milliseconds: silent for so long it hangs, and is given up. */
+  hashThreadSilenceSecondsMax: 30,
   /** After it failed; the event loop hashes meanwhile. */
   hashThreadRetrySeconds: 60,
 

@@ -1,7 +1,7 @@
 /**
  * One thread that hashes, from its start to its end. Bytes are given away to it once they are written; those
  * that it is not done with have a bound, and who has more waits. When it ends, for whatever
- * reason, nobody waits any more and its digests are not known.
+ * reason, or says nothing for too long, nobody waits any more and its digests are not known.
  */
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
@@ -17,6 +17,8 @@ export interface HashThreadSettings {
   readonly backlogBytesMax: number
   /** With less than Node.js itself needs it could end the whole process. */
   readonly heapMiBMax: number
+  /** How long it may have something to do and say nothing. */
+  readonly silenceSecondsMax: number
   /** What it runs instead. */
   readonly program?: URL
 }
@@ -37,6 +39,8 @@ export class HashThread {
   #ids = 0
   readonly #asked = new Map<number, (hex: string | undefined) => void>()
   #isAlive = true
+  /** Begins anew with all that it is told, and all that it says. */
+  readonly #silence: NodeJS.Timeout
   readonly #onRest: () => void
 
   /**
@@ -61,6 +65,13 @@ export class HashThread {
       this.#letGo()
       onDeath(cause)
     }
+    const { silenceSecondsMax } = settings
+    this.#silence = setTimeout(() => {
+      if (!this.isBusy) return
+      died(new Error(`it said nothing for ${silenceSecondsMax} seconds`))
+      void this.#worker.terminate()
+    }, silenceSecondsMax * 1000)
+    this.#silence.unref()
     this.#worker.on('message', (answer: HashAnswer) => this.#heard(answer))
     this.#worker.on('error', died)
     this.#worker.on('exit', (code) => died(new Error(`it ended with ${code}`)))
@@ -132,10 +143,12 @@ export class HashThread {
   #post(request: HashRequest, transferred: readonly ArrayBuffer[] = []): void {
     this.#worker.ref()
     this.#worker.postMessage(request, transferred)
+    this.#silence.refresh()
   }
 
   #heard(answer: HashAnswer): void {
     if (!this.#isAlive) return
+    this.#silence.refresh()
     if (typeof answer === 'number') {
       this.#backlog -= answer
       this.#admit()
@@ -159,6 +172,7 @@ export class HashThread {
 
   #letGo(): void {
     this.#isAlive = false
+    clearTimeout(this.#silence)
     this.#backlog = 0
     for (const { go } of this.#waiting.splice(0)) go()
     for (const answer of this.#asked.values()) answer(undefined)

@@ -16,6 +16,7 @@ import { patternBytes } from '../../../support/bytes.ts'
 import {
   endingThread,
   missingThread,
+  silentThread,
   threadSettings,
 } from '../../../support/hash-thread-settings.ts'
 import { silentLog } from '../../../support/request-context.ts'
@@ -25,8 +26,13 @@ const content = patternBytes(100_000)
 
 function startHashing(settings: Partial<ThreadHashingSettings> = {}) {
   const warnings: string[] = []
-  const log = { ...silentLog, warn: (_: object, message: string) => void warnings.push(message) }
-  return { hashing: new ThreadHashing(log, { ...threadSettings, ...settings }), warnings }
+  const causes: unknown[] = []
+  const warn = ({ err }: { err?: unknown }, message: string): void => {
+    warnings.push(message)
+    causes.push(err)
+  }
+  const log = { ...silentLog, warn }
+  return { hashing: new ThreadHashing(log, { ...threadSettings, ...settings }), warnings, causes }
 }
 
 /** Of memory of its own, as most pieces of a body are. */
@@ -156,12 +162,13 @@ test('a digest that is dropped is gone from the thread', async () => {
 })
 
 describe('a thread that', () => {
-  for (const [title, program] of [
-    ['ends in the middle', endingThread],
-    ['cannot be started', missingThread],
+  for (const [title, settings] of [
+    ['ends in the middle', { program: endingThread }],
+    ['cannot be started', { program: missingThread }],
+    ['hangs', { program: silentThread, silenceSecondsMax: 0.01 }],
   ] as const) {
     test(`${title} keeps nobody waiting, is told of once, and is done without`, async () => {
-      const { hashing, warnings } = startHashing({ program })
+      const { hashing, warnings } = startHashing(settings)
       await using _ended = hashing
       const digests = [1, 2, 3].map(() => hashing.begin('sha256', content.length))
       // More than its bound, before and after it ended.
@@ -182,6 +189,29 @@ describe('a thread that', () => {
     using digest = hashing.begin('sha256', content.length)
     await digest.observer.onStored?.([own(content)])
     assert.equal(await digest.digest(), undefined)
+  })
+
+  test('hangs when it is asked for a digest leaves nobody waiting for it', async () => {
+    const { hashing, causes } = startHashing({ program: silentThread, silenceSecondsMax: 0.01 })
+    await using _ended = hashing
+    using digest = hashing.begin('sha256', content.length)
+    await digest.observer.onStored?.([own(content)])
+    assert.equal(await digest.digest(), undefined)
+    // Before it was asked to end, which it may not do.
+    assert.match(String(causes[0]), /it said nothing for 0.01 seconds/)
+  })
+
+  test('has nothing to do is not given up, however long it is silent', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] })
+    const { hashing, warnings } = startHashing({ silenceSecondsMax: 10 })
+    await using _ended = hashing
+    const [resting, other] = [1, 2].map(() => hashing.begin('sha256', content.length))
+    assert.ok(resting && other)
+    for (const digest of [resting, other]) await feed(digest)
+    assert.equal(await other.digest(), digestOf(content))
+    t.mock.timers.tick(60_000)
+    assert.equal(await resting.digest(), digestOf(content))
+    assert.deepEqual(warnings, [])
   })
 
   test('failed is replaced after a while', async () => {
