@@ -45,7 +45,7 @@ export function translateUpstreamError(
   const message = reasonOf(error, host)
   const detail = { upstream: host, ...(status !== undefined && { status }) }
   if (problem === 'offline' || isDefinite(error) || isNoManifest(error)) {
-    const whole = [message, error.advice ?? ecrAdvice(error)].filter(Boolean).join('; ')
+    const whole = [message, error.advice ?? refusalAdvice(error)].filter(Boolean).join('; ')
     return new OciError(unknown, { message: whole, detail, cause: error })
   }
   if (problem === 'address') return new OciError('DENIED', { message, detail, cause: error })
@@ -73,10 +73,15 @@ export function reasonOf(error: unknown, host: string): string {
   return `${error.host} answered with status ${error.status}`
 }
 
-/** Private ECR registries say neither who was refused nor what was missing. */
-function ecrAdvice({ host, status }: UpstreamError): string | undefined {
-  const isRefusal = status === 401 || status === 403
-  if (!isRefusal || parseEcrHost(host) === undefined) return undefined
+/** A registry that refuses does not say whether it has the image; ECR not even what was missing. */
+function refusalAdvice({ host, status }: UpstreamError): string | undefined {
+  if (status !== 401 && status !== 403) return undefined
+  if (parseEcrHost(host) === undefined) {
+    return (
+      'either it does not have this, or Trow needs a login for it, or another one: see the entry of ' +
+      'this registry in registry_proxies.registries'
+    )
+  }
   return (
     'if the image is there, what Trow logs in with (its AWS credentials, or the login of the entry ' +
     'in registry_proxies.registries) needs ecr:BatchGetImage and ecr:GetDownloadUrlForLayer for it'
