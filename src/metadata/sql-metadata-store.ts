@@ -219,6 +219,10 @@ export class SqlMetadataStore implements MetadataStore {
     return cache.measureCache(this.#databases.reads)
   }
 
+  findManifestWithBlob(repository: RepositoryName, blob: Digest): Promise<Digest | undefined> {
+    return cache.findManifestWithBlob(this.#databases.reads, repository, blob)
+  }
+
   listEvictable(page: EvictablePage): Promise<Evictable[]> {
     return cache.listEvictable(this.#databases.reads, page)
   }

@@ -11,6 +11,8 @@ export interface FillSource {
   readonly digest: Digest
   /** `Upstream.flightOf` */
   readonly flight: string
+  /** Bytes of the blob as a manifest has it, for an upstream that does not say. */
+  findSize(): Promise<number | undefined>
   /** Begins a transfer at a byte. */
   open(offset: number, signal: AbortSignal): Promise<UpstreamBlob>
 }

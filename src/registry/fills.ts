@@ -142,7 +142,7 @@ export class Fills implements AsyncDisposable {
       await blob[Symbol.asyncDispose]()
       return begun
     }
-    const { size } = blob
+    const size = blob.size ?? (await source.findSize().catch(() => undefined))
     if (size === undefined) {
       await blob[Symbol.asyncDispose]()
       throw contentError(source, 'it does not say how large the blob is')

@@ -167,14 +167,14 @@ export class PullThrough {
 
   /** The caller disposes of the reader. @throws as `getBlob`. */
   async openBlob(
-    { via, log }: Pick<RequestContext, 'via' | 'log'>,
+    context: RequestContext,
     target: UpstreamRepository,
     digest: Digest,
   ): Promise<Pulled & { readonly reader: BlobReader }> {
-    const reader = await this.#openStored(target, digest, log)
+    const reader = await this.#openStored(target, digest, context.log)
     if (reader !== undefined) return { reader: this.#keptWhileRead(reader, digest), status: 'HIT' }
     try {
-      const filled = await this.#parts.fills.open(this.#sourceOf(target, digest, via))
+      const filled = await this.#parts.fills.open(this.#sourceOf(context, target, digest))
       const status = filled.joined ? 'COALESCED' : 'MISS'
       return { reader: this.#keptWhileRead(translating(filled.reader), digest), status }
     } catch (error) {
@@ -182,15 +182,32 @@ export class PullThrough {
     }
   }
 
-  #sourceOf(target: UpstreamRepository, digest: Digest, via: readonly string[]): FillSource {
+  #sourceOf(context: RequestContext, target: UpstreamRepository, digest: Digest): FillSource {
+    const { via } = context
     return {
       repository: cachedName(target),
       host: target.host,
       digest,
       flight: this.#parts.upstream.flightOf(target, via),
+      findSize: () => this.#findSize(context, target, digest),
       open: (offset, signal) =>
         this.#parts.upstream.getBlob(target, digest, offset, { signal, via }),
     }
+  }
+
+  /** As a manifest of its repository has it that is here. */
+  async #findSize(
+    context: RequestContext,
+    target: UpstreamRepository,
+    digest: Digest,
+  ): Promise<number | undefined> {
+    const { metadata, manifests } = this.#parts
+    const repository = cachedName(target)
+    const found = await metadata.findManifestWithBlob(repository, digest)
+    const manifest = found && (await manifests.findManifest(context, repository, found))
+    if (manifest === undefined) return undefined
+    const { blobs, optionalBlobs } = parseManifest(manifest.bytes, manifest.mediaType)
+    return [...blobs, ...optionalBlobs].find((blob) => blob.digest === digest)?.size
   }
 
   /** What is being read is not evicted, so that a client that breaks off can go on. */
@@ -211,7 +228,7 @@ export class PullThrough {
 
   /** Of an image: which of an index's images will be wanted, nobody knows yet. */
   #prefetchLayers(
-    { via }: RequestContext,
+    context: RequestContext,
     target: UpstreamRepository,
     manifest: StoredManifest,
   ): void {
@@ -219,7 +236,7 @@ export class PullThrough {
     const { blobs } = parseManifest(manifest.bytes, manifest.mediaType)
     for (const { digest } of blobs) {
       const name = `${cachedName(target)}@${digest}`
-      const source = this.#sourceOf(target, digest, via)
+      const source = this.#sourceOf(context, target, digest)
       this.#parts.prefetch.add(name, () => this.#prefetchBlob(target, source))
     }
   }

@@ -147,6 +147,7 @@ function sourceOf(bytes: Buffer, digest: Digest, breaksAt = Infinity): FillSourc
     host: 'upstream.test',
     digest,
     flight: '',
+    findSize: async () => undefined,
     open: async (offset) => {
       const broken = new UpstreamError('cut', { host: 'upstream.test', problem: 'connection' })
       const chunks =

@@ -230,6 +230,15 @@ function eviction(check: Check): void {
 }
 
 function sizes(check: Check): void {
+  check('finds a manifest with a blob, in its repository alone', async (m, clock) => {
+    const image = await cache(m, clock, { text: 'image', layers: ['layer'] })
+    assert.equal(await m.findManifestWithBlob(app, digest('layer')), image)
+    assert.equal(await m.findManifestWithBlob(web, digest('layer')), undefined)
+    assert.equal(await m.findManifestWithBlob(app, image), undefined)
+    await evictAll(m)
+    assert.equal(await m.findManifestWithBlob(app, digest('layer')), undefined)
+  })
+
   check('measures cached content, each once, and none of what was pushed', async (m, clock) => {
     assert.equal(await m.measureCache(), 0)
     await m.putBlob(pushed, blob('pushed layer'))

@@ -39,6 +39,7 @@ const requests: Record<string, (metadata: MetadataStore) => Promise<unknown>> = 
   'HEAD and GET of a blob': async (metadata) => {
     await metadata.findBlob(repository, blob('layer').digest)
     await metadata.promiseBlob(repository, blob('layer').digest, 0)
+    await metadata.findManifestWithBlob(repository, blob('layer').digest)
   },
   'a mount': async (metadata) => {
     await metadata.findRepositoriesWithBlob(blob('layer').digest, 10)

@@ -7,7 +7,8 @@ import { execFile, spawnSync } from 'node:child_process'
 import { after, before, describe, test } from 'node:test'
 import { promisify } from 'node:util'
 import { corrupting } from '../support/fake-upstream-behaviours.ts'
-import { sha256Digest } from '../support/image-fixture.ts'
+import type { Behaviour } from '../support/fake-upstream.ts'
+import { imageFixture, sha256Digest } from '../support/image-fixture.ts'
 import { type Scene, startScene } from '../support/pull-through.ts'
 import { assertError } from '../support/push-steps.ts'
 import type { RawConnection } from '../support/raw-connection.ts'
@@ -20,6 +21,13 @@ before(async () => {
   scene = await startScene()
 })
 after(() => scene[Symbol.asyncDispose]())
+
+/** As proxies do that pass on what they have not got whole. */
+const chunked: Behaviour = async (_, next) => {
+  const answer = await next()
+  const headers = { ...answer.headers, 'transfer-encoding': 'chunked', 'content-length': [] }
+  return { ...answer, headers }
+}
 
 function getsOf(digest: string): number {
   return scene.count(new RegExp(`^GET .*/blobs/${digest}`))
@@ -137,6 +145,26 @@ describe('a blob that is on its way', () => {
     assert.equal(head.header('content-length'), String(bytes.length))
     assert.equal(head.header('docker-content-digest'), digest)
     assert.equal(getsOf(digest), 0)
+  })
+
+  test('of an upstream that does not say its size has the one that its manifest says', async () => {
+    const image = imageFixture({ layers: 1, layerBytes: 200_000 })
+    scene.upstream.content.addImage('unsized', image, 'v1')
+    scene.upstream.use(chunked, { on: /unsized\/blobs/ })
+    const [layer] = image.blobs.slice(-1)
+    assert.ok(layer !== undefined)
+    const path = scene.path('blobs', layer.digest, 'unsized')
+    // Nobody knows, as long as nobody has asked for the manifest.
+    assertError(await scene.registry.request('GET', path), 502, 'UNAVAILABLE')
+    const manifest = scene.path('manifests', 'v1', 'unsized')
+    assert.equal((await scene.registry.request('GET', manifest)).status, 200)
+    for (const cache of ['MISS', 'HIT']) {
+      const reply = await scene.registry.request('GET', path)
+      assert.equal(reply.header('content-length'), String(layer.bytes.length))
+      assert.equal(reply.header('x-cache'), cache)
+      assert.ok(reply.body.equals(layer.bytes))
+      await scene.kept(layer.digest)
+    }
   })
 
   test('of no bytes at all is a blob, too', async () => {

@@ -155,7 +155,14 @@ function makeSteps(started: Started, model: Pushed, random: Random) {
       chunks: inPieces(bytes, 500),
       [Symbol.asyncDispose]: async () => undefined,
     })
-    const { reader } = await fills.open({ repository, host: 'host', digest, flight: '', open })
+    const { reader } = await fills.open({
+      repository,
+      host: 'host',
+      digest,
+      flight: '',
+      findSize: async () => undefined,
+      open,
+    })
     using _ = eviction.use(digest)
     assert.ok((await collect(reader.read())).equals(bytes))
     await reader[Symbol.asyncDispose]()

@@ -87,6 +87,22 @@ export async function noteLooseBlobs(
   }
 }
 
+export async function findManifestWithBlob(
+  db: Executor,
+  repository: RepositoryName,
+  blob: Digest,
+): Promise<Digest | undefined> {
+  const row = await db
+    .selectFrom('repositories')
+    .innerJoin('manifest_references', 'manifest_references.repository_id', 'repositories.id')
+    .where('repositories.name', '=', repository)
+    .where('manifest_references.digest', '=', blob)
+    .where('manifest_references.kind', '=', 'blob')
+    .select('manifest_references.manifest')
+    .executeTakeFirst()
+  return row?.manifest as Digest | undefined
+}
+
 /** All that a manifest refers to. */
 export async function referencesOf(
   db: Executor,

@@ -49,6 +49,8 @@ export interface CacheMetadata {
    * one transaction: of what changes meanwhile, it may count the old or the new.
    */
   measureCache(): Promise<number>
+  /** A manifest of the repository that refers to the blob: it has the blob's size. */
+  findManifestWithBlob(repository: RepositoryName, blob: Digest): Promise<Digest | undefined>
   /** In the order of their last use, the one longest ago first. */
   listEvictable(page: EvictablePage): Promise<Evictable[]>
   /** Evicts entries in their order, but for those that were used since they were listed. */

@@ -127,6 +127,7 @@ const writers: readonly Writer[] = [
         host: 'host',
         digest,
         flight: '',
+        findSize: async () => undefined,
         open,
       })
       await collect(reader.read())
