@@ -7,6 +7,7 @@ import { SingleFlight } from '../lib/single-flight.ts'
 import type { Digest } from '../oci/digest.ts'
 import { formatProxiedName } from '../oci/proxied-name.ts'
 import type { Tag } from '../oci/tag.ts'
+import { UpstreamError } from '../oci/upstream-error.ts'
 import type { Pulled } from './cache-status.ts'
 import { CheckDeadline } from './check-deadline.ts'
 import type { StoredManifest } from './manifest-cache.ts'
@@ -88,7 +89,7 @@ export class TagChecks {
     try {
       return await this.#compare(context, copy, { signal: deadline.signal, via })
     } catch (error) {
-      if (deadline.signal.aborted) this.#hearOut(context, copy)
+      if (deadline.signal.aborted && !isSuspended(error)) this.#hearOut(context, copy)
       throw error
     }
   }
@@ -137,6 +138,11 @@ export class TagChecks {
       return await upstream.getManifest(target, tag, call)
     }
   }
+}
+
+/** Whether it was not asked at all: others wait for their turn, and one more would not help. */
+function isSuspended(error: unknown): boolean {
+  return error instanceof UpstreamError && error.problem === 'suspended'
 }
 
 /** No name and no tag holds a space. */
