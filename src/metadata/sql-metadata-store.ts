@@ -178,7 +178,7 @@ export class SqlMetadataStore implements MetadataStore {
 
   createUpload(upload: UploadRecord): Promise<void> {
     return this.#databases.write((transaction) => uploads.insertUpload(transaction, upload), {
-      durable: false,
+      sync: 'left',
     })
   }
 
@@ -188,8 +188,9 @@ export class SqlMetadataStore implements MetadataStore {
 
   setUploadOffset(id: UploadId, offset: number): Promise<void> {
     const now = this.#clock.now()
-    return this.#databases.write((transaction) =>
-      uploads.setUploadOffset(transaction, id, offset, now),
+    return this.#databases.write(
+      (transaction) => uploads.setUploadOffset(transaction, id, offset, now),
+      { sync: 'begun' },
     )
   }
 
@@ -211,7 +212,7 @@ export class SqlMetadataStore implements MetadataStore {
 
   touchManifests(uses: readonly ManifestUse[]): Promise<void> {
     return this.#databases.write((transaction) => cache.touchManifests(transaction, uses), {
-      durable: false,
+      sync: 'left',
     })
   }
 

@@ -23,16 +23,19 @@ import { SqliteSize } from './sqlite-size.ts'
 import { WalCheckpoints } from './wal-checkpoints.ts'
 import { WalSync } from './wal-sync.ts'
 
+/** Of a write to the log: `begun` is done within moments, `left` with whatever is written next. */
+type LogSync = 'awaited' | 'begun' | 'left'
+
 export interface Databases extends AsyncDisposable {
   readonly reads: Kysely<Schema>
   /**
    * Runs `work` in a transaction of its own, one after the other. Resolves when what it wrote survives
-   * a power cut, unless that is not asked for: then when others can read it. When that fails it may
+   * a power cut, unless that is not to be `awaited`: then when others can read it. When that fails it may
    * have been written all the same.
    */
   write<T>(
     work: (transaction: Transaction<Schema>) => Promise<T>,
-    options?: { readonly durable: boolean },
+    options?: { readonly sync: LogSync },
   ): Promise<T>
   /** What is wrong with the file. */
   readonly findProblem: (signal: AbortSignal) => Promise<string | undefined>
@@ -80,9 +83,11 @@ export async function openSqlite(
     })
     return {
       reads: reads.db,
-      write: async (work, { durable } = { durable: true }) => {
+      write: async (work, { sync } = { sync: 'awaited' }) => {
         const result = await writes.db.transaction().execute(work)
-        if (durable) await log.sync()
+        // What fails is told to those who wait, from now on.
+        if (sync === 'begun') log.sync().catch(() => undefined)
+        if (sync === 'awaited') await log.sync()
         return result
       },
       findProblem: async (signal) => {

@@ -39,7 +39,7 @@ export class WalSync implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#running.catch(() => undefined)
+    await (this.#next ?? this.#running).catch(() => undefined)
     await this.#log?.handle.close()
   }
 

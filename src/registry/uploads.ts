@@ -189,16 +189,16 @@ export class Uploads {
     id: string,
     work: (upload: UploadRecord) => Promise<T>,
   ): Promise<T> {
-    const upload = await this.getUpload(repository, id)
-    if (this.#writing.has(upload.id)) {
+    const uploadId = id as UploadId
+    if (this.#writing.has(uploadId)) {
+      const upload = await this.getUpload(repository, id)
       throw rangeInvalid(upload, 'another request is writing to this upload session')
     }
-    this.#writing.add(upload.id)
+    this.#writing.add(uploadId)
     try {
-      // Read again: the request that was writing before this one may have moved the offset.
       return await work(await this.getUpload(repository, id))
     } finally {
-      this.#writing.delete(upload.id)
+      this.#writing.delete(uploadId)
     }
   }
 
@@ -224,6 +224,13 @@ export class Uploads {
     using unkept = new DisposableStack()
     if (digest !== undefined) unkept.use(digest)
     const { id, offset } = upload
+    // All of it passed through this process, and is synced: there is nothing to add, nor to cut off.
+    const isComplete = options.last === true && chunk.length === 0 && digest?.size === offset
+    if (isComplete && offset > 0) {
+      this.#digesters.put(id, digest, offset)
+      unkept.move()
+      return offset
+    }
     const observer = digest?.observer ?? {}
     const { appended, error } = await this.#uploads.appendToUpload(
       id,

@@ -20,7 +20,7 @@ async function writePages(databases: Databases, pages: number): Promise<void> {
   const writing = Array.from({ length: writers }, async () => {
     for (let page = 0; page < pages / writers; page += 1) {
       await databases.write((db) => sql`insert into large values (randomblob(3000))`.execute(db), {
-        durable: false,
+        sync: 'left',
       })
     }
   })

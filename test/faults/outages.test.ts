@@ -266,6 +266,22 @@ describe('a disk that fails', () => {
     assert.ok(syncs < puts.length / 2, `${syncs} syncs for ${puts.length} manifests`)
   })
 
+  test('to sync the database fast: a chunk waits for its bytes only', async (t) => {
+    const location = await startSession(registry, repository)
+    const paths = [join(registry.dataDirectory, 'metadata.db-wal')]
+    const slowness = { calls: 'fdatasync,fsync', delayMs: 1_000, paths }
+    await using slow = await slowCalls(t, registry.pid, slowness)
+    if (slow === undefined) return
+    const settled: string[] = []
+    const put = putManifest('slow').then(() => settled.push('manifest'))
+    const { status } = await registry.request('PATCH', location, { body: fresh.bytes })
+    assert.equal(status, 202)
+    settled.push('chunk')
+    await put
+    assert.deepEqual(settled, ['chunk', 'manifest'])
+    assert.equal((await registry.request('DELETE', location)).status, 204)
+  })
+
   test('to write: nothing of the push stays', async (t) => {
     const location = await startSession(registry, repository)
     const staged = join(uploads(), location.split('/').at(-1) ?? '')

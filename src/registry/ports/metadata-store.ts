@@ -114,6 +114,7 @@ export interface MetadataStore
 
   createUpload(upload: UploadRecord): Promise<void>
   findUpload(repository: RepositoryName, id: UploadId): Promise<UploadRecord | undefined>
+  /** A power cut within the next moments may take it back. */
   setUploadOffset(id: UploadId, offset: number): Promise<void>
   /** @returns whether there was such a session. */
   deleteUpload(id: UploadId): Promise<boolean>

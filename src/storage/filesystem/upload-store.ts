@@ -2,7 +2,7 @@
  * Uploads as files in the staging directory. Bytes are gathered into runs before they are written,
  * and the next run arrives while the one before is being written.
  */
-import { constants } from 'node:fs'
+import { constants, fstatSync } from 'node:fs'
 import { type FileHandle, open, readdir, rm } from 'node:fs/promises'
 import type { Digest } from '../../oci/digest.ts'
 import { OciError } from '../../oci/errors.ts'
@@ -14,7 +14,7 @@ import type {
   UploadReader,
   UploadStore,
 } from '../../registry/ports/upload-store.ts'
-import { renameDurably, syncDirectory } from '../../lib/durable.ts'
+import { renameDurably } from '../../lib/durable.ts'
 import { EarlySyncs } from './early-sync.ts'
 import { isMissing, translated } from './file-error.ts'
 import type { DataLayout } from './layout.ts'
@@ -70,8 +70,9 @@ export class FilesystemUploadStore implements UploadStore {
       const result = await drain(chunks, writer, observer.onBytes)
       const appended = await writer.finish()
       await sync.finish()
-      // A file without bytes that a crash takes is made again by whoever appends at 0.
-      if (appended > 0) await this.#makeDurable(file, { isNew: offset === 0 })
+      // With the bytes of a new file its name is in the journal (docs/decisions/0027-fewer-waits.md). A file
+      // without bytes that a crash takes is made again by whoever appends at 0.
+      if (appended > 0) await file.datasync()
       return { appended, ...result }
     } catch (error) {
       // Gives the space back at once: on a full disk every other client waits for it.
@@ -85,22 +86,14 @@ export class FilesystemUploadStore implements UploadStore {
     }
   }
 
-  /** The bytes and, beside that, the name: both wait for the same journal, as a rule. */
-  async #makeDurable(file: FileHandle, { isNew }: { isNew: boolean }): Promise<void> {
-    const syncs = [file.datasync()]
-    if (isNew) syncs.push(syncDirectory(this.#layout.uploads))
-    // Whoever hears of a failure closes the file, so neither may be under way then.
-    await Promise.allSettled(syncs)
-    await Promise.all(syncs)
-  }
-
   /** Cut to `offset` bytes. @throws OciError BLOB_UPLOAD_UNKNOWN when fewer are staged. */
   async #openAt(id: UploadId, offset: number): Promise<FileHandle> {
     let file: FileHandle | undefined
     try {
       const create = offset === 0 ? constants.O_CREAT : 0
       file = await open(this.#layout.upload(id), constants.O_RDWR | create)
-      const { size } = await file.stat()
+      // Of an open file it is in memory: to ask another thread takes longer.
+      const { size } = fstatSync(file.fd)
       if (size < offset) throw bytesLost()
       if (size > offset) {
         await file.truncate(offset)
