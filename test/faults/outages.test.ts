@@ -266,20 +266,22 @@ describe('a disk that fails', () => {
     assert.ok(syncs < puts.length / 2, `${syncs} syncs for ${puts.length} manifests`)
   })
 
-  test('to sync the database fast: a chunk waits for its bytes only', async (t) => {
+  test('to sync the database: a chunk is acknowledged, and its blob is not', async (t) => {
     const location = await startSession(registry, repository)
-    const paths = [join(registry.dataDirectory, 'metadata.db-wal')]
-    const slowness = { calls: 'fdatasync,fsync', delayMs: 1_000, paths }
-    await using slow = await slowCalls(t, registry.pid, slowness)
-    if (slow === undefined) return
-    const settled: string[] = []
-    const put = putManifest('slow').then(() => settled.push('manifest'))
-    const { status } = await registry.request('PATCH', location, { body: fresh.bytes })
-    assert.equal(status, 202)
-    settled.push('chunk')
-    await put
-    assert.deepEqual(settled, ['chunk', 'manifest'])
-    assert.equal((await registry.request('DELETE', location)).status, 204)
+    const put = () => registry.request('PUT', withDigest(location, fresh.digest))
+    {
+      const paths = [join(registry.dataDirectory, 'metadata.db-wal')]
+      const broken = { calls: 'fdatasync,fsync', error: 'EIO', paths }
+      await using failing = await failCalls(t, registry.pid, broken)
+      if (failing === undefined) return
+      const patch = await registry.request('PATCH', location, { body: fresh.bytes })
+      assert.equal(patch.status, 202)
+      assertUnavailable(await put(), /disk reports an error/)
+    }
+    await assertReadiness(200)
+    await registry.request('DELETE', location)
+    await registry.request('DELETE', `/v2/${repository}/blobs/${fresh.digest}`)
+    await assertRecovered()
   })
 
   test('to write: nothing of the push stays', async (t) => {
