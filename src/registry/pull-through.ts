@@ -33,7 +33,7 @@ import type { Prefetch } from './prefetch.ts'
 import type { ReadChecks } from './read-checks.ts'
 import type { Log, RequestContext } from './request-context.ts'
 import type { StaleCopies } from './stale-copies.ts'
-import { type CheckedTag, type TagCheckLimits, TagChecks } from './tag-checks.ts'
+import { type CheckedTag, staleAnswer, type TagCheckLimits, TagChecks } from './tag-checks.ts'
 import { UnknownReferences } from './unknown-references.ts'
 import { isGone, isUnknown, translateUpstreamError } from './upstream-failure.ts'
 
@@ -294,7 +294,8 @@ export class PullThrough {
         cached === undefined || isDigestReference(reference)
           ? await this.#fetch(context, target, reference)
           : await this.#tagChecks.check(context, { target, tag: reference, cached })
-      if (!isDigestReference(reference)) this.#tagChecks.note(target, reference)
+      const isCertain = pulled.warning === undefined
+      if (isCertain && !isDigestReference(reference)) this.#tagChecks.note(target, reference)
       staleCopies.end(target)
       return pulled
     } catch (error) {
@@ -315,7 +316,8 @@ export class PullThrough {
     const fetched = await upstream.getManifest(target, reference, call)
     const tags: Tag[] = isDigestReference(reference) ? [] : [reference]
     const manifest = await this.#keep(context, target, fetched, tags)
-    return { manifest, status: 'MISS' }
+    const isDoubtful = tags.length > 0 && fetched.isStale
+    return { manifest, status: 'MISS', ...(isDoubtful && staleAnswer(target)) }
   }
 
   /** What is no manifest to us (docker's schema 1) cannot be served: its digest cannot be checked. */

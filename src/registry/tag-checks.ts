@@ -102,7 +102,7 @@ export class TagChecks {
     this.#late
       .run(key, () => this.#compare(context, copy, call))
       .then(
-        () => this.note(target, tag),
+        ({ warning }) => void (warning === undefined && this.note(target, tag)),
         (error: unknown) => context.log.debug({ err: error, target, tag }, 'a tag was not checked'),
       )
   }
@@ -114,13 +114,16 @@ export class TagChecks {
   ): Promise<CheckedTag> {
     const { upstream, manifests } = this.#parts
     const head = await upstream.headManifest(target, tag, call)
-    if (head.digest === cached.digest) return { manifest: cached, status: 'HIT' }
+    const unchanged = head.isStale
+      ? ({ manifest: cached, status: 'STALE', ...staleAnswer(target) } as const)
+      : ({ manifest: cached, status: 'HIT' } as const)
+    if (head.digest === cached.digest) return unchanged
     const known = await manifests.findManifest(context, formatProxiedName(target), head.digest)
     const fetched = known ?? head.manifest ?? (await this.#fetch(target, tag, head.digest, call))
     // HEAD may have been wrong about it.
-    if (fetched.digest === cached.digest) return { manifest: cached, status: 'HIT' }
+    if (fetched.digest === cached.digest) return unchanged
     const manifest = await this.#parts.keep(context, target, fetched, [tag])
-    return { manifest, status: 'MISS' }
+    return { manifest, status: 'MISS', ...(head.isStale && staleAnswer(target)) }
   }
 
   /** By its digest, so that it is what HEAD said; by its tag where that has moved on, or HEAD was wrong. */
@@ -138,6 +141,11 @@ export class TagChecks {
       return await upstream.getManifest(target, tag, call)
     }
   }
+}
+
+/** What is passed on of a copy that another cache could not compare with its own upstream. */
+export function staleAnswer({ host }: UpstreamRepository): { readonly warning: string } {
+  return { warning: `what answers for ${host} could not ask it; this copy may be out of date` }
 }
 
 /** Whether it was not asked at all: others wait for their turn, and one more would not help. */

@@ -71,8 +71,8 @@ export class RegistryClient implements AsyncDisposable {
     const head = response.status === 200 ? readHead(response, reference) : undefined
     if (head !== undefined) return head
     const manifest = await this.getManifest(repository, reference, signal)
-    const { mediaType, digest, bytes } = manifest
-    return { mediaType, digest, size: bytes.length, manifest }
+    const { bytes, ...told } = manifest
+    return { ...told, size: bytes.length, manifest }
   }
 
   /**

@@ -31,6 +31,8 @@ export interface UpstreamManifest {
   readonly bytes: Uint8Array
   readonly mediaType: string
   readonly digest: Digest
+  /** What answered could not ask whether it is current. */
+  readonly isStale?: true
 }
 
 /** What a HEAD tells; `manifest` where it was of no use and a GET had to do. */
@@ -39,6 +41,7 @@ export interface UpstreamManifestHead {
   readonly digest: Digest
   /** Bytes. */
   readonly size: number
+  readonly isStale?: true
   readonly manifest?: UpstreamManifest
 }
 
@@ -53,7 +56,7 @@ export async function readManifest(
   if (asked !== undefined) checkDigest(response.url, bytes, asked)
   if (claimed !== undefined) checkDigest(response.url, bytes, claimed)
   const digest = asked ?? claimed ?? digestOf(bytes)
-  return { bytes, mediaType: mediaTypeOf(response, bytes), digest }
+  return { bytes, mediaType: mediaTypeOf(response, bytes), digest, ...staleness(response) }
 }
 
 /** @returns undefined when the answer leaves out what only a GET can tell then. */
@@ -65,7 +68,7 @@ export function readHead(
   const size = contentLength(response.headers)
   const digest = isDigestReference(reference) ? reference : claimedDigest(response)
   if (!isManifestMediaType(mediaType) || !size || digest === undefined) return undefined
-  return { mediaType, digest, size }
+  return { mediaType, digest, size, ...staleness(response) }
 }
 
 /** @throws UpstreamError when the bytes are not what the digest says. */
@@ -74,6 +77,11 @@ export function checkDigest(url: URL, bytes: Uint8Array, digest: Digest): void {
   if (actual !== digest) {
     throw contentError(url, `wrong content: ${digest} is expected, its bytes have ${actual}`)
   }
+}
+
+/** A registry like this one says so of a copy whose own upstream fails it. */
+function staleness({ headers }: UpstreamResponse): { isStale?: true } {
+  return headerOf(headers, 'x-cache') === 'STALE' ? { isStale: true } : {}
 }
 
 function claimedDigest({ headers }: UpstreamResponse): Digest | undefined {

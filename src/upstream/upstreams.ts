@@ -10,13 +10,14 @@ import type { Reference } from '../oci/reference.ts'
 import type { Tag } from '../oci/tag.ts'
 import { UpstreamError } from '../oci/upstream-error.ts'
 import type { PageRequest } from '../registry/ports/metadata-store.ts'
-import type { BlobRecord, ManifestRecord, Referrer } from '../registry/ports/records.ts'
+import type { BlobRecord, Referrer } from '../registry/ports/records.ts'
 import type {
   Upstream,
   UpstreamBlob,
   UpstreamCall,
   UpstreamManifest,
   UpstreamRepository,
+  UpstreamTag,
 } from '../registry/ports/upstream.ts'
 import { flightOf } from '../registry/proxy-chain.ts'
 import type { PullCounts } from '../registry/pull-counts.ts'
@@ -95,7 +96,7 @@ export class Upstreams implements Upstream, AsyncDisposable {
     target: UpstreamRepository,
     reference: Reference,
     call: UpstreamCall,
-  ): Promise<ManifestRecord & { readonly manifest?: UpstreamManifest }> {
+  ): Promise<UpstreamTag> {
     return await this.#ask(target, call, async (client, signal) => {
       const { manifest, ...head } = await client.headManifest(target.repository, reference, signal)
       return { ...head, ...(manifest && { manifest: this.#fetched(target, manifest) }) }

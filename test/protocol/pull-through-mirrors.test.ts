@@ -96,6 +96,29 @@ describe('a Trow that is the endpoint of another one', () => {
   })
 })
 
+test('a Trow in front of another one passes on that a copy may be out of date', async () => {
+  await using pair = await startPair()
+  pair.upstream.content.addImage('library/app', image, 'v2')
+  const get = (registry: Registry, reference: string) =>
+    registry.request('GET', `/v2/library/app/manifests/${reference}?ns=docker.io`)
+  await get(pair.front, 'v1')
+  assert.equal((await get(pair.front, 'v1')).header('x-cache'), 'HIT')
+  await get(pair.back, 'v2')
+  await pair.upstream[Symbol.asyncDispose]()
+  for (const [tag, cache] of [
+    ['v1', 'STALE'],
+    ['v2', 'MISS'],
+    ['v2', 'STALE'],
+  ] as const) {
+    const reply = await get(pair.front, tag)
+    assert.equal(reply.status, 200)
+    assert.equal(reply.header('x-cache'), cache)
+    assert.match(reply.header('warning'), /^299 - "[^"]*docker\.io[^"]*out of date"$/)
+  }
+  const byDigest = await get(pair.front, image.root.digest)
+  assert.equal(byDigest.headers['warning'], undefined)
+})
+
 test('a Trow behind another one answers before that one stops waiting, when nobody answers it', async () => {
   await using pair = await startPair()
   const tags = ['a', 'b', 'c', 'd', 'e', 'f']

@@ -16,6 +16,14 @@ export interface UpstreamRepository {
 /** A manifest as it came from an upstream, its bytes verified. */
 export interface UpstreamManifest extends ManifestRecord {
   readonly bytes: Uint8Array
+  /** What answered is a cache that could not ask whether it is current. */
+  readonly isStale?: true
+}
+
+/** What a tag points at; the manifest too, where it had to be fetched to know. */
+export interface UpstreamTag extends ManifestRecord {
+  readonly isStale?: true
+  readonly manifest?: UpstreamManifest
 }
 
 /** A blob on its way; disposing of it ends the transfer. */
@@ -44,12 +52,11 @@ export interface Upstream {
     reference: Reference,
     call: UpstreamCall,
   ): Promise<UpstreamManifest>
-  /** What the tag points at now; the manifest too, where it had to be fetched to know. */
   headManifest(
     target: UpstreamRepository,
     reference: Reference,
     call: UpstreamCall,
-  ): Promise<ManifestRecord & { readonly manifest?: UpstreamManifest }>
+  ): Promise<UpstreamTag>
   /** The size of a blob, without its bytes. */
   headBlob(target: UpstreamRepository, digest: Digest, call: UpstreamCall): Promise<BlobRecord>
   /** @param offset where to begin, for a transfer that broke. */
