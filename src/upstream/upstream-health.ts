@@ -181,10 +181,16 @@ function describeSuspension({ until, status }: Suspension, now: number): Partial
   return { suspendedUntil: until, suspendedFor: status === 429 ? 'rate-limit' : 'refused-login' }
 }
 
-/** Refusals too, which are answers: an operator may find in them what is wrong with a login. */
-function isWorthTelling({ problem, status = 0 }: UpstreamError): boolean {
-  if (problem === 'status') return passingStatuses.has(status) || status === 401 || status === 403
-  return problem === 'content' || problem === 'login' || failures.has(problem)
+/**
+ * Refusals too, which are answers: an operator may find in them what is wrong with a login, or that it is
+ * no registry that answers (a 404 without a code).
+ */
+function isWorthTelling({ problem, status = 0, codes }: UpstreamError): boolean {
+  if (problem !== 'status') {
+    return problem === 'content' || problem === 'login' || failures.has(problem)
+  }
+  const isNoRegistrys = status === 404 && codes.length === 0
+  return passingStatuses.has(status) || status === 401 || status === 403 || isNoRegistrys
 }
 
 /** Tokens that are refused are no logins: they cost nobody an account. */

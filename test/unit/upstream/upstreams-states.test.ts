@@ -6,7 +6,12 @@ import { parseReference } from '../../../src/oci/reference.ts'
 import type { UpstreamCall } from '../../../src/registry/ports/upstream.ts'
 import { PullCounts } from '../../../src/registry/pull-counts.ts'
 import { FakeUpstream } from '../../support/fake-upstream.ts'
-import { cutting, failing, rateLimiting } from '../../support/fake-upstream-behaviours.ts'
+import {
+  answering,
+  cutting,
+  failing,
+  rateLimiting,
+} from '../../support/fake-upstream-behaviours.ts'
 import {
   entryFor,
   entryOf,
@@ -94,6 +99,20 @@ describe('the states of all upstreams', () => {
     assert.equal(open?.suspendedFor, undefined)
     assert.equal(open?.breaker, 'open')
     assert.equal(open?.openUntil, timer.now() + limits.upstreamBreakerOpenSeconds * 1000)
+  })
+
+  test('tell of a 404 that no registry has written, and of none that one has', async () => {
+    await using upstream = await startUpstream()
+    await using driver = upstreamsOf(settingsOf([entryFor(upstream)]))
+    const get = (repository: string) =>
+      driver.upstreams.getManifest(targetOf(upstream, repository), latest, call)
+    await assert.rejects(get('nothing'), { status: 404 })
+    assert.equal(driver.upstreams.states()[0]?.lastFailure, undefined)
+    upstream.use(answering(404, 'text/plain', 'default backend - 404'))
+    await assert.rejects(get('team/app'), { status: 404 })
+    const [state] = driver.upstreams.states()
+    assert.match(state?.lastFailure?.message ?? '', /answered 404/)
+    assert.equal(state?.breaker, 'closed')
   })
 
   test('tell of a refused login, which is an answer', async () => {
