@@ -79,6 +79,11 @@ function describe(document: object): string {
           `${formatCount(count('unneeded'), 'blob')} that no manifest of the repository needs ${verb}`,
         ]
       : []),
+    ...(count('waiting') > 0
+      ? [
+          `${formatCount(count('waiting'), 'blob')} that no manifest needs kept for now: pushed or asked for within gc.grace`,
+        ]
+      : []),
     `${formatCount(count('blobs'), 'blob')} that no repository has ${verb}: ${formatBytes(count('bytes'))}`,
   ]
   return `${lines.join('\n')}\n`

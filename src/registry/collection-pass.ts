@@ -29,6 +29,8 @@ export interface CollectionReport {
   readonly manifests: number
   /** Blobs that were taken from a repository none of whose manifests needs them. */
   readonly unneeded: number
+  /** Others of these, which were put or asked for within the grace period. */
+  readonly waiting: number
   /** Content whose bytes were removed: no repository has it. */
   readonly blobs: number
   readonly bytes: number
@@ -46,7 +48,15 @@ export class CollectionPass {
   readonly #parts: CollectorParts
   readonly #bounds: CollectorBounds
   readonly #options: PassOptions
-  readonly #counts = { uploads: 0, tags: 0, manifests: 0, unneeded: 0, blobs: 0, bytes: 0 }
+  readonly #counts = {
+    uploads: 0,
+    tags: 0,
+    manifests: 0,
+    unneeded: 0,
+    waiting: 0,
+    blobs: 0,
+    bytes: 0,
+  }
 
   constructor(parts: CollectorParts, bounds: CollectorBounds, options: PassOptions) {
     this.#parts = parts
@@ -183,8 +193,12 @@ export class CollectionPass {
     const { metadata, promises } = this.#parts
     await this.#scan(
       'blobs of repositories',
-      (scan) => metadata.scanUnneededBlobs(promises.expiredBefore, scan),
-      async (unneeded) => {
+      // Those that wait are only counted, for whoever wonders why they are still there.
+      (scan) => metadata.scanUnneededBlobs(Number.MAX_SAFE_INTEGER, scan),
+      async (found) => {
+        const unneeded = found.filter(({ askedAt }) => askedAt < promises.expiredBefore)
+        this.#counts.waiting += found.length - unneeded.length
+        if (unneeded.length === 0) return
         this.#counts.unneeded += this.#options.dryRun
           ? unneeded.length
           : await metadata.unlinkUnneededBlobs(unneeded, promises.expiredBefore)

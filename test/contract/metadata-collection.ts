@@ -58,13 +58,13 @@ function unneededBlobs(check: Check): void {
     const optional = { blobs: [digest('config')], optionalBlobs: [digest('foreign')] }
     await m.putBlob(repository, blob('foreign'))
     await m.putManifest(repository, manifest('m', optional), [latest])
-    const before = clock.now() + 1
-    const found = await scanAll((scan) => m.scanUnneededBlobs(before, scan))
+    const askedAt = clock.now()
+    const found = await scanAll((scan) => m.scanUnneededBlobs(askedAt + 1, scan))
     assert.deepEqual(
       found.toSorted((a, b) => (a.repository < b.repository ? -1 : 1)),
       [
-        { repository, ...blob('loose') },
-        { repository: other, ...blob('config') },
+        { repository, ...blob('loose'), askedAt },
+        { repository: other, ...blob('config'), askedAt },
       ],
     )
   })

@@ -34,7 +34,16 @@ describe('POST /api/gc', () => {
     const bytes = blob.bytes.length
     const [first, ...rest] = linesOf(dry.body.toString())
     assert.deepEqual(first, { operation: 'gc' })
-    const report = { dryRun: true, uploads: 0, tags: 0, manifests: 0, unneeded: 0, blobs: 1, bytes }
+    const report = {
+      dryRun: true,
+      uploads: 0,
+      tags: 0,
+      manifests: 0,
+      unneeded: 0,
+      waiting: 0,
+      blobs: 1,
+      bytes,
+    }
     assert.deepEqual(rest.at(-1), { report })
     const wet = await registry.request('POST', '/api/gc')
     assert.deepEqual(linesOf(wet.body.toString()).at(-1), { report: { ...report, dryRun: false } })
@@ -94,6 +103,7 @@ describe('trow gc', () => {
       tags: 0,
       manifests: 0,
       unneeded: 0,
+      waiting: 0,
       blobs: 1,
       bytes: 2_000_000,
     }
@@ -117,6 +127,17 @@ describe('trow gc', () => {
     assert.equal(missing.code, 1)
     assert.match(missing.stderr, /is no data directory of Trow/)
     await registry.start()
+  })
+
+  test('says what is still there only because it was pushed not long ago', async () => {
+    await using registry = await startRegistry()
+    await registry.pushBlob('a', makeBlob('waits'))
+    const { code, stdout } = await runTrow(['gc', '--dry-run', registry.url])
+    assert.equal(code, 0)
+    assert.match(
+      stdout,
+      /^1 blob that no manifest needs kept for now: pushed or asked for within gc\.grace\n0 blobs /,
+    )
   })
 
   test('says of a directory that it may not look into not that it is none of Trow', async () => {

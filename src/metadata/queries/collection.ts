@@ -61,7 +61,7 @@ export async function scanUnneededBlobs(
     .selectFrom('repository_blobs')
     .innerJoin('repositories', 'repositories.id', 'repository_blobs.repository_id')
     .innerJoin('blobs', 'blobs.digest', 'repository_blobs.digest')
-    .select(['repositories.name', 'blobs.digest', 'blobs.size'])
+    .select(['repositories.name', 'blobs.digest', 'blobs.size', 'repository_blobs.asked_at'])
     .where((where) => isAfter(where, 'repository_blobs', start))
     .where('repository_blobs.asked_at', '<', before)
     .where(isPushedName)
@@ -70,10 +70,11 @@ export async function scanUnneededBlobs(
   const found = await query.execute()
   return {
     rows,
-    found: found.map(({ name, digest, size }) => ({
+    found: found.map(({ name, digest, size, asked_at: askedAt }) => ({
       repository: name as RepositoryName,
       digest: digest as Digest,
       size,
+      askedAt,
     })),
     ...(end && { next: formatKey(end) }),
   }

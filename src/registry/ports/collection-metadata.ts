@@ -26,6 +26,8 @@ export type ScannedTable = 'blobs of repositories' | 'manifests' | 'blobs'
 /** A blob of a repository. */
 export interface RepositoryBlob extends BlobRecord {
   readonly repository: RepositoryName
+  /** When it was put or asked for last, in milliseconds since 1970. */
+  readonly askedAt: number
 }
 
 /** An image that is to go: with it goes what is only there because of it. */

@@ -58,7 +58,7 @@ function openLockFile(layout: DataLayout): DatabaseSync {
   try {
     return new DatabaseSync(layout.lock, { timeout: 0 })
   } catch (cause) {
-    throw new StartError(`cannot open ${layout.lock}: ${String(cause)}`, { cause })
+    throw new StartError(`cannot open ${layout.lock}: ${(cause as Error).message}`, { cause })
   }
 }
 

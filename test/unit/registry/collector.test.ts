@@ -254,6 +254,7 @@ describe('what a manifest needs stays', () => {
       tags: 0,
       manifests: 0,
       unneeded: 1,
+      waiting: 0,
       blobs: 0,
       bytes: 0,
     })
@@ -290,6 +291,7 @@ describe('what a manifest needs stays', () => {
       tags: 0,
       manifests: 0,
       unneeded: 0,
+      waiting: 0,
       blobs: 0,
       bytes: 0,
     })
@@ -330,6 +332,7 @@ describe('content that is deleted', () => {
       tags: 0,
       manifests: 0,
       unneeded: 0,
+      waiting: 0,
       blobs: 1,
       bytes: layer.length,
     })
@@ -390,6 +393,7 @@ describe('a pass', () => {
       tags: 0,
       manifests: 0,
       unneeded: 3,
+      waiting: 0,
       blobs: 1,
       bytes: layer.length,
     }
