@@ -9,7 +9,7 @@ import type { Foundation, Reloads } from './app/foundation.ts'
 import { makeHashing } from './app/hashing.ts'
 import { startScrub } from './app/scrubbing.ts'
 import { accessSettings, listen, makeDispatcher } from './app/serving.ts'
-import { watchIdleMemory } from './app/idling.ts'
+import { collectAfterStart } from './app/idling.ts'
 import { keepLinks } from './app/links.ts'
 import { makeMetrics } from './app/measuring.ts'
 import { openStores } from './app/stores.ts'
@@ -60,7 +60,7 @@ export class App {
   /** @throws StartError when something outside the program keeps it from starting. */
   static async start(config: Config, log: Logger, reloads: Reloads): Promise<App> {
     await using resources = new AsyncDisposableStack()
-    resources.use(watchIdleMemory())
+    resources.use(collectAfterStart())
     const { stores, root } = await openStores(config, resources)
     const signing = await loadSigningKey(root)
     for (const warning of signing.warnings) log.warn({}, warning)

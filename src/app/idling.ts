@@ -1,14 +1,13 @@
-/** A server that has nothing to do keeps no garbage (docs/decisions/0018-memory.md). */
+/** A server that has started keeps no garbage of that (docs/decisions/0026-idle-memory.md). */
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { limits } from '../config/limits.ts'
-import { IdleMemory } from '../lib/idle-memory.ts'
+import { collectWhenIdle } from '../lib/collect-when-idle.ts'
 
-export function watchIdleMemory(): IdleMemory {
-  return new IdleMemory(findCollector(), {
+export function collectAfterStart(): Disposable {
+  return collectWhenIdle(findCollector(), {
     intervalMs: limits.idleLookSeconds * 1000,
     utilizationMax: limits.idleUtilizationMax,
-    cpuMsMin: limits.idleCollectionCpuMsMin,
   })
 }
 

@@ -17,7 +17,7 @@ import type { Logger } from '../telemetry/logger.ts'
 import { Metrics } from '../telemetry/metrics.ts'
 import { makeAdmitting } from './admitting.ts'
 import type { Reloads } from './foundation.ts'
-import { watchIdleMemory } from './idling.ts'
+import { collectAfterStart } from './idling.ts'
 import { accessSettings, listen, makeDispatcher } from './serving.ts'
 import { serveWebhooks, WebhookReadiness, webhookRoutes } from './webhooks.ts'
 
@@ -50,7 +50,7 @@ export class WebhookApp {
     if (config.admission.certificate === undefined) throw noCertificate()
     if (config.imageMutation?.pinDigests) throw noCache()
     await using resources = new AsyncDisposableStack()
-    resources.use(watchIdleMemory())
+    resources.use(collectAfterStart())
     const onReload: ((changed: Config) => void)[] = []
     const served = await serve({ config, log, reloads, onReload, resources })
     return new WebhookApp(served, onReload, resources.move())

@@ -30,7 +30,7 @@ const textLengthMax = 1_000
 export function logAccess(log: Log, record: AccessRecord): void {
   const { method, status, milliseconds, agent, refusal } = record
   const path = record.url.slice(0, textLengthMax)
-  const fields = {
+  const fields: Record<string, unknown> = {
     method,
     path,
     status,
@@ -42,9 +42,11 @@ export function logAccess(log: Log, record: AccessRecord): void {
     user: record.user,
     // A terminal that shows the log would obey what controls it. JSON has no undefined.
     agent: agent === undefined ? undefined : printable(agent.slice(0, textLengthMax)),
-    code: refusal?.code,
+  }
+  if (refusal !== undefined) {
+    fields['code'] = refusal.code
     // Answers to HEAD have no body: nobody else tells why.
-    reason: refusal && printable(refusal.message.slice(0, textLengthMax)),
+    fields['reason'] = printable(refusal.message.slice(0, textLengthMax))
   }
   const message = `${method} ${path} ${status}`
   if (quietRoutes.includes(record.route)) log.debug(fields, message)
