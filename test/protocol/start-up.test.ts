@@ -189,6 +189,7 @@ test('a full disk behind standard output is one line and exit code 1', async (t)
   t.after(() => closeSync(full))
   const { status, stderr } = spawnSync(trow, ['check'], {
     cwd: await directoryWith(t),
+    env: { PATH: process.env['PATH'] },
     stdio: ['ignore', full, 'pipe'],
     encoding: 'utf8',
   })
