@@ -65,7 +65,7 @@ export const contentLimits = {
   /** Of pieces of blobs that nobody reads now, kept for who reads the same ones, or for other ones. */
   readBuffersIdleBytesMax: 4 * MiB,
   /** Of all buffers in use and idle: a new one has a third at most of what those in use leave. */
-  readBuffersBytesMax: 8 * MiB,
+  readBuffersBytesMax: 6 * MiB,
   /** No smaller, though slow responses hold all that: two thousand take 125 MiB. */
   readBufferBytesMin: 32 * KiB,
   /** Blobs whose bytes were found right as they were read: about 3 MiB of memory. */
