@@ -368,6 +368,18 @@ describe('memory', () => {
     await uploads.deleteUpload(id)
   })
 
+  test('of an upload that somebody removed is gone, whatever else is there', async () => {
+    await using store = await open()
+    const { layout, uploads } = store
+    const id = 'removed' as UploadId
+    const bytes = patternBytes(100)
+    await uploads.appendToUpload(id, 0, inPieces(bytes, 10), unobserved)
+    rmSync(layout.upload(id))
+    await assert.rejects(uploads.commitUpload(id, digestOf(bytes)), {
+      code: 'BLOB_UPLOAD_UNKNOWN',
+    })
+  })
+
   test('of an upload is free as soon as it is written, without the garbage collector', async () => {
     await using store = await open()
     const { layout, uploads } = store

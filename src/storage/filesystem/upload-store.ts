@@ -3,7 +3,7 @@
  * and the next run arrives while the one before is being written.
  */
 import { constants, fstatSync } from 'node:fs'
-import { type FileHandle, open, readdir, rm } from 'node:fs/promises'
+import { type FileHandle, open, readdir, rm, stat } from 'node:fs/promises'
 import type { Digest } from '../../oci/digest.ts'
 import { OciError } from '../../oci/errors.ts'
 import type { ByteRange } from '../../registry/ports/blob-store.ts'
@@ -121,7 +121,10 @@ export class FilesystemUploadStore implements UploadStore {
     try {
       await renameDurably(this.#layout.upload(id), this.#layout.blob(digest))
     } catch (error) {
-      throw translated(error)
+      // Or it is the blob's directory that is missing.
+      const isLost =
+        isMissing(error) && (await stat(this.#layout.upload(id)).catch(isMissing)) === true
+      throw isLost ? bytesLost(error) : translated(error)
     }
   }
 
