@@ -15,7 +15,8 @@ import { fileURLToPath } from 'node:url'
 import { version } from '../../src/config/version.ts'
 import { directoryWith } from '../support/directory-with.ts'
 
-const trow = fileURLToPath(new URL('../../bin/trow', import.meta.url))
+const root = fileURLToPath(new URL('../../', import.meta.url))
+const trow = join(root, 'bin/trow')
 
 interface Ending {
   readonly code: number | null
@@ -33,6 +34,15 @@ function start(directory: string, args: readonly string[], environment = {}): Ch
 
 function exitOf(child: ChildProcess): Promise<number | null> {
   return new Promise((resolve) => child.once('exit', resolve))
+}
+
+/** What it has left running, too. */
+function endGroup({ pid }: ChildProcess): void {
+  try {
+    process.kill(-(pid ?? 0), 'SIGKILL')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+  }
 }
 
 /** Runs to the end. */
@@ -214,6 +224,27 @@ const login = `Basic ${Buffer.from('ann:s3cret').toString('base64')}`
 const kept = 'configuration not reloaded, the previous one stays in force'
 
 describe('a running server', { timeout: 60_000 }, () => {
+  test('ends with the npm that started it', async (t) => {
+    const directory = await directoryWith(t)
+    const flags = ['--bind', '127.0.0.1:0', '--data-dir', join(directory, 'data')]
+    const npm = spawn('npm', ['start', '--prefix', root, '--', ...flags], {
+      env: { PATH: process.env['PATH'], HOME: directory },
+      stdio: ['ignore', 'pipe', 'inherit'],
+      detached: true,
+    })
+    t.after(() => endGroup(npm))
+    const ended = exitOf(npm)
+    for await (const line of createInterface({ input: npm.stdout })) {
+      const [, address] = /"address":"([^"]+)"/.exec(line) ?? []
+      if (address === undefined) continue
+      npm.kill('SIGTERM')
+      await ended
+      await assert.rejects(fetch(`${address}/v2/`))
+      return
+    }
+    assert.fail('it ended before it was ready')
+  })
+
   test('has one line for a request where people read its log', async (t) => {
     const directory = await directoryWith(t)
     const args = ['--bind', '127.0.0.1:0', '--data-dir', 'data', '--log-format', 'pretty']
