@@ -19,6 +19,8 @@ export interface AccessRecord {
   readonly client: string
   readonly user: string
   readonly agent: string | undefined
+  /** How an answer of the cache came about. */
+  readonly cache: string | undefined
   /** What the client was told of a request that was refused. */
   readonly refusal: Pick<OciError, 'code' | 'message'> | undefined
 }
@@ -43,6 +45,7 @@ export function logAccess(log: Log, record: AccessRecord): void {
     // A terminal that shows the log would obey what controls it. JSON has no undefined.
     agent: agent === undefined ? undefined : printable(agent.slice(0, textLengthMax)),
   }
+  if (record.cache !== undefined) fields['cache'] = record.cache
   if (refusal !== undefined) {
     fields['code'] = refusal.code
     // Answers to HEAD have no body: nobody else tells why.

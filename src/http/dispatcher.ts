@@ -53,6 +53,8 @@ interface Served {
   route: string
   user: string
   sent: number
+  /** `X-Cache` of what came through the cache. */
+  cache: string | undefined
   refusal: OciError | undefined
 }
 
@@ -118,6 +120,7 @@ export class Dispatcher {
       route: 'none',
       user: '-',
       sent: 0,
+      cache: undefined,
       refusal: undefined,
     }
   }
@@ -156,7 +159,9 @@ export class Dispatcher {
   /** @throws ClientGone, and nothing else. */
   async #reply(served: Served): Promise<Reply> {
     try {
-      return this.#withCors(served, await this.#handle(served))
+      const reply = await this.#handle(served)
+      served.cache = reply.headers?.['X-Cache']?.toString()
+      return this.#withCors(served, reply)
     } catch (error) {
       if (isBrokenOff(served.request, error)) throw new ClientGone()
       return this.#withCors(served, this.#errorReply(served, error))
@@ -213,7 +218,7 @@ export class Dispatcher {
   }
 
   #record(served: Served, status: number): void {
-    const { request, route, body, sent, user, refusal } = served
+    const { request, route, body, sent, user, cache, refusal } = served
     const { metrics } = this.#parts
     const method = knownMethods.includes(request.method ?? '') ? (request.method ?? '') : 'other'
     const milliseconds = performance.now() - served.started
@@ -232,6 +237,7 @@ export class Dispatcher {
       client: served.client.clientAddress,
       user,
       agent: request.headers['user-agent'],
+      cache,
       refusal,
     })
   }

@@ -50,14 +50,20 @@ function staleLines(scene: Scene, level: string): LogLine[] {
 }
 
 describe('X-Cache', () => {
-  test('is in every answer with content, HEAD and 304 too, and the metrics agree', async () => {
+  test('is in every answer with content, HEAD and 304 too, and log and metrics agree', async () => {
     await using scene = await startWithImage()
     const { registry } = scene
     const paths = pathsOf(scene)
     const caches = async (path: string, times: [string, Record<string, string>?][]) => {
       const found: unknown[] = []
       for (const [method, headers = {}] of times) {
-        found.push((await registry.request(method, path, { headers })).headers['x-cache'])
+        const reply = await registry.request(method, path, { headers })
+        const id = reply.header('x-request-id')
+        const line = await registry.logged(
+          ({ request, route }) => request === id && route !== undefined,
+        )
+        assert.equal(line['cache'], reply.headers['x-cache'])
+        found.push(line['cache'])
       }
       return found
     }
