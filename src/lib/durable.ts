@@ -5,14 +5,11 @@
 import { randomBytes } from 'node:crypto'
 import { open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { OpenFile } from './open-file.ts'
 
 export async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(directory, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
+  using opened = OpenFile.openDirectory(directory)
+  await opened.sync()
 }
 
 /** Gives a synced file its final name, replacing what had it, and makes that durable. */

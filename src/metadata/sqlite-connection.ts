@@ -26,6 +26,11 @@ export interface ConnectionSettings {
   readonly busySecondsMax: number
 }
 
+interface Prepared {
+  readonly statement: StatementSync
+  readonly hasRows: boolean
+}
+
 /** Statements with lists are prepared once for each length of the list, so they need a bound. */
 const preparedStatementsMax = 512
 const busyRetryMs = 20
@@ -35,7 +40,7 @@ const busyAtStartMs = 5_000
 export class SqliteConnection implements Driver, DatabaseConnection {
   readonly #path: string
   readonly #settings: ConnectionSettings
-  readonly #statements = new LruCache<string, StatementSync>({ entriesMax: preparedStatementsMax })
+  readonly #statements = new LruCache<string, Prepared>({ entriesMax: preparedStatementsMax })
   #database: DatabaseSync
   #file: BigIntStats
   #isSuspect = false
@@ -70,8 +75,8 @@ export class SqliteConnection implements Driver, DatabaseConnection {
     const { checkpoints } = this.#settings
     if (checkpoints === undefined) return
     // Two microseconds.
-    const { rows } = await this.#run<LogPages>('pragma wal_checkpoint(noop)', [])
-    for (const pages of rows) checkpoints.committed(pages)
+    const { statement } = this.#prepare('pragma wal_checkpoint(noop)')
+    for (const pages of statement.all()) checkpoints.committed(pages as unknown as LogPages)
   }
 
   /** SQLite may have done it already: a full disk ends the transaction. */
@@ -120,18 +125,19 @@ export class SqliteConnection implements Driver, DatabaseConnection {
 
   #attempt<R>(sql: string, parameters: SQLInputValue[]): QueryResult<R> {
     if (!this.#database.isTransaction) this.#makeSure()
-    const statement = this.#prepare(sql)
-    if (statement.columns().length > 0) return { rows: statement.all(...parameters) as R[] }
+    const { statement, hasRows } = this.#prepare(sql)
+    if (hasRows) return { rows: statement.all(...parameters) as R[] }
     const { changes, lastInsertRowid } = statement.run(...parameters)
     return { rows: [], numAffectedRows: BigInt(changes), insertId: BigInt(lastInsertRowid) }
   }
 
-  #prepare(sql: string): StatementSync {
+  #prepare(sql: string): Prepared {
     const known = this.#statements.get(sql)
     if (known !== undefined) return known
     const statement = this.#database.prepare(sql)
-    this.#statements.set(sql, statement)
-    return statement
+    const prepared = { statement, hasRows: statement.columns().length > 0 }
+    this.#statements.set(sql, prepared)
+    return prepared
   }
 
   /** @throws when what is read now may be missing, or what is written would not be there at the next start. */

@@ -7,7 +7,6 @@ import { mkdirSync, readdirSync, rmSync } from 'node:fs'
 import {
   chmod,
   type FileHandle,
-  open as openFile,
   readdir,
   readFile,
   rm,
@@ -21,6 +20,7 @@ import { dirname, join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { OpenFile } from '../../src/lib/open-file.ts'
 import { digestOf } from '../../src/oci/digest.ts'
 import { OciError } from '../../src/oci/errors.ts'
 import type { UploadId } from '../../src/registry/ports/upload-store.ts'
@@ -251,10 +251,8 @@ test('an upload whose bytes were lost while more arrived has failed, though the 
   const id = 'lost' as UploadId
   const settings = { writeBytes: 1_000, syncBytes: 5_000, syncsAtOnce: 1 }
   const uploads = new FilesystemUploadStore(layout, reads, settings)
-  await using probe = await openFile(layout.root, 'r')
-  const handles = Object.getPrototypeOf(probe) as FileHandle
   const broken = Object.assign(new Error('EIO: i/o error, fdatasync'), { code: 'EIO' })
-  const syncs = t.mock.method(handles, 'datasync')
+  const syncs = t.mock.method(OpenFile.prototype, 'datasync')
   syncs.mock.mockImplementationOnce(() => Promise.reject(broken))
   const pieces = inPieces(patternBytes(5_000), 1_000)
   await assert.rejects(uploads.appendToUpload(id, 0, pieces, unobserved), /disk reports an error/)

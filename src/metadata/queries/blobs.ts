@@ -6,23 +6,37 @@ import type { DeleteResult } from '../../registry/ports/metadata-store.ts'
 import type { BlobRecord } from '../../registry/ports/records.ts'
 import type { Schema } from '../schema.ts'
 import { isCached, noteLooseBlobs } from './cache.ts'
+import { prepared, type Values } from './prepared.ts'
 import { ensureRepository, type Executor, findRepositoryId } from './repositories.ts'
+
+const sizeOf = prepared<{ repository: string; digest: string }, { size: number }>((db, of) =>
+  db
+    .selectFrom('repositories')
+    .innerJoin('repository_blobs', 'repository_blobs.repository_id', 'repositories.id')
+    .innerJoin('blobs', 'blobs.digest', 'repository_blobs.digest')
+    .select('blobs.size')
+    .where('repositories.name', '=', of.repository)
+    .where('repository_blobs.digest', '=', of.digest),
+)
 
 export async function findBlob(
   db: Executor,
   repository: RepositoryName,
   digest: Digest,
 ): Promise<BlobRecord | undefined> {
-  const row = await db
-    .selectFrom('repositories')
-    .innerJoin('repository_blobs', 'repository_blobs.repository_id', 'repositories.id')
-    .innerJoin('blobs', 'blobs.digest', 'repository_blobs.digest')
-    .select('blobs.size')
-    .where('repositories.name', '=', repository)
-    .where('repository_blobs.digest', '=', digest)
-    .executeTakeFirst()
+  const [row] = (await sizeOf(db, { repository, digest })).rows
   return row && { digest, size: row.size }
 }
+
+const storing = prepared<{ digest: string; size: number; now: number }, unknown>(
+  (db, { digest, size, now }) =>
+    db
+      .insertInto('blobs')
+      .values({ digest, size, created_at: now })
+      .onConflict((conflict) =>
+        conflict.column('digest').doUpdateSet({ size }).where('blobs.size', '<>', size),
+      ),
+)
 
 /**
  * Says that content is stored, after its digest was verified: a size that a rebuild of the database took
@@ -33,17 +47,30 @@ export async function insertContent(
   content: BlobRecord,
   now: number,
 ): Promise<void> {
-  await db
-    .insertInto('blobs')
-    .values({ digest: content.digest, size: content.size, created_at: now })
-    .onConflict((conflict) =>
-      conflict
-        .column('digest')
-        .doUpdateSet({ size: content.size })
-        .where('blobs.size', '<>', content.size),
-    )
-    .execute()
+  const { digest, size } = content
+  await storing(db, { digest, size, now })
 }
+
+interface Link extends Values {
+  readonly repositoryId: number
+  readonly digest: string
+  readonly now: number
+}
+
+const linking = prepared<Link, unknown>((db, { repositoryId, digest, now }) =>
+  db
+    .insertInto('repository_blobs')
+    .values({ repository_id: repositoryId, digest, created_at: now, used_at: null, asked_at: now })
+    .onConflict((conflict) => conflict.columns(['repository_id', 'digest']).doNothing()),
+)
+
+const asking = prepared<Link, unknown>((db, { repositoryId, digest, now }) =>
+  db
+    .updateTable('repository_blobs')
+    .set({ asked_at: now })
+    .where('repository_id', '=', repositoryId)
+    .where('digest', '=', digest),
+)
 
 export async function linkBlob(
   db: Transaction<Schema>,
@@ -52,12 +79,8 @@ export async function linkBlob(
   now: number,
 ): Promise<void> {
   const repositoryId = await ensureRepository(db, repository, now)
-  const inserted = await db
-    .insertInto('repository_blobs')
-    .values({ repository_id: repositoryId, digest, created_at: now, used_at: null, asked_at: now })
-    .onConflict((conflict) => conflict.columns(['repository_id', 'digest']).doNothing())
-    .executeTakeFirst()
-  const isNew = (inserted.numInsertedOrUpdatedRows ?? 0n) > 0n
+  const { numAffectedRows: inserted = 0n } = await linking(db, { repositoryId, digest, now })
+  const isNew = inserted > 0n
   if (!isNew) await touchBlob(db, repositoryId, digest, now)
   else if (isCached(repository)) await noteLooseBlobs(db, repositoryId, [digest], now)
 }
@@ -69,13 +92,8 @@ export async function touchBlob(
   digest: Digest,
   now: number,
 ): Promise<boolean> {
-  const { numUpdatedRows } = await db
-    .updateTable('repository_blobs')
-    .set({ asked_at: now })
-    .where('repository_id', '=', repositoryId)
-    .where('digest', '=', digest)
-    .executeTakeFirst()
-  return numUpdatedRows > 0n
+  const { numAffectedRows = 0n } = await asking(db, { repositoryId, digest, now })
+  return numAffectedRows > 0n
 }
 
 export async function findRepositoriesWithBlob(

@@ -4,19 +4,19 @@ import type { RepositoryName } from '../../oci/repository-name.ts'
 import type { PageRequest } from '../../registry/ports/metadata-store.ts'
 import type { ContentCounts } from '../../registry/ports/records.ts'
 import type { Schema } from '../schema.ts'
+import { prepared } from './prepared.ts'
 
 export type Executor = Kysely<Schema> | Transaction<Schema>
+
+const byName = prepared<{ name: string }, { id: number }>((db, { name }) =>
+  db.selectFrom('repositories').select('id').where('name', '=', name),
+)
 
 export async function findRepositoryId(
   db: Executor,
   repository: RepositoryName,
 ): Promise<number | undefined> {
-  const row = await db
-    .selectFrom('repositories')
-    .select('id')
-    .where('name', '=', repository)
-    .executeTakeFirst()
-  return row?.id
+  return (await byName(db, { name: repository })).rows[0]?.id
 }
 
 export async function ensureRepository(

@@ -5,21 +5,28 @@ import type { RepositoryName } from '../../oci/repository-name.ts'
 import type { UploadRecord } from '../../registry/ports/records.ts'
 import type { UploadId } from '../../registry/ports/upload-store.ts'
 import type { Schema, UploadRow } from '../schema.ts'
+import { prepared } from './prepared.ts'
 import type { Executor } from './repositories.ts'
 
+const insertion = prepared<Omit<UploadRow, 'created_at'>, unknown>(
+  (db, { id, repository, algorithm, offset, updated_at }) =>
+    db
+      .insertInto('uploads')
+      .values({ id, repository, algorithm, offset, updated_at, created_at: updated_at }),
+)
+
 export async function insertUpload(db: Executor, upload: UploadRecord): Promise<void> {
-  await db
-    .insertInto('uploads')
-    .values({
-      id: upload.id,
-      repository: upload.repository,
-      algorithm: upload.algorithm,
-      offset: upload.offset,
-      created_at: upload.updatedAt,
-      updated_at: upload.updatedAt,
-    })
-    .execute()
+  const { id, repository, algorithm, offset, updatedAt } = upload
+  await insertion(db, { id, repository, algorithm, offset, updated_at: updatedAt })
 }
+
+const byRepositoryAndId = prepared<{ id: string; repository: string }, UploadRow>((db, of) =>
+  db
+    .selectFrom('uploads')
+    .selectAll()
+    .where('id', '=', of.id)
+    .where('repository', '=', of.repository),
+)
 
 /** A session is only known under the repository it was started in. */
 export async function findUpload(
@@ -27,14 +34,14 @@ export async function findUpload(
   repository: RepositoryName,
   id: UploadId,
 ): Promise<UploadRecord | undefined> {
-  const row = await db
-    .selectFrom('uploads')
-    .selectAll()
-    .where('id', '=', id)
-    .where('repository', '=', repository)
-    .executeTakeFirst()
+  const [row] = (await byRepositoryAndId(db, { id, repository })).rows
   return row && toRecord(row)
 }
+
+const progress = prepared<{ id: string; offset: number; now: number }, unknown>(
+  (db, { id, offset, now }) =>
+    db.updateTable('uploads').set({ offset, updated_at: now }).where('id', '=', id),
+)
 
 export async function setUploadOffset(
   db: Executor,
@@ -42,15 +49,19 @@ export async function setUploadOffset(
   offset: number,
   now: number,
 ): Promise<void> {
-  await db.updateTable('uploads').set({ offset, updated_at: now }).where('id', '=', id).execute()
+  await progress(db, { id, offset, now })
 }
+
+const deletion = prepared<{ id: string }, unknown>((db, { id }) =>
+  db.deleteFrom('uploads').where('id', '=', id),
+)
 
 export async function deleteUpload(
   db: Executor | Transaction<Schema>,
   id: UploadId,
 ): Promise<boolean> {
-  const deleted = await db.deleteFrom('uploads').where('id', '=', id).executeTakeFirst()
-  return deleted.numDeletedRows > 0n
+  const { numAffectedRows = 0n } = await deletion(db, { id })
+  return numAffectedRows > 0n
 }
 
 export async function listIdleUploads(

@@ -3,7 +3,7 @@
  * is there makes everybody wait for all of it then. Each sync takes a thread of libuv's pool for as long
  * as the disk likes, so there are only so many at a time; who finds none goes on without.
  */
-import type { FileHandle } from 'node:fs/promises'
+import type { OpenFile } from '../../lib/open-file.ts'
 
 interface Settings {
   /** So much is written before it is worth a sync. */
@@ -19,12 +19,12 @@ export class EarlySyncs {
     this.#settings = settings
   }
 
-  of(file: FileHandle): EarlySync {
+  of(file: Pick<OpenFile, 'datasync'>): EarlySync {
     return new EarlySync(this.#settings.syncBytes, () => this.#sync(file))
   }
 
   /** @returns undefined when enough others are being synced. */
-  #sync(file: FileHandle): Promise<void> | undefined {
+  #sync(file: Pick<OpenFile, 'datasync'>): Promise<void> | undefined {
     if (this.#running >= this.#settings.syncsAtOnce) return undefined
     this.#running += 1
     return file.datasync().finally(() => {

@@ -5,8 +5,8 @@
  * is bounded for each file and for all of them: thousands of slow clients, or one that sends bytes
  * one by one, do not hold memory.
  */
-import type { FileHandle } from 'node:fs/promises'
 import { freeBytes } from '../../lib/free-bytes.ts'
+import type { OpenFile } from '../../lib/open-file.ts'
 
 /** What all writers together have gathered and not yet written; they share the bound. */
 export interface GatheredRuns {
@@ -30,7 +30,7 @@ interface RunSettings {
 const piecesMax = 64
 
 export class RunWriter {
-  readonly #file: FileHandle
+  readonly #file: OpenFile
   readonly #start: number
   readonly #settings: RunSettings
   #position: number
@@ -41,7 +41,7 @@ export class RunWriter {
   #isWriting = false
   #hasFailed = false
 
-  constructor(file: FileHandle, position: number, settings: RunSettings) {
+  constructor(file: OpenFile, position: number, settings: RunSettings) {
     this.#file = file
     this.#start = position
     this.#position = position
@@ -116,11 +116,11 @@ export class RunWriter {
 }
 
 /** `writev` may write less than asked, on a disk that fills up for example. */
-async function writeRun(file: FileHandle, run: Uint8Array[], position: number): Promise<void> {
+async function writeRun(file: OpenFile, run: Uint8Array[], position: number): Promise<void> {
   let rest = run
   let at = position
   while (rest.length > 0) {
-    const { bytesWritten } = await file.writev(rest, at)
+    const bytesWritten = await file.writev(rest, at)
     if (bytesWritten === 0 && rest.some((chunk) => chunk.length > 0)) {
       throw new Error('the file system took none of the bytes and named no error')
     }

@@ -2,8 +2,8 @@
  * Uploads as files in the staging directory. Bytes are gathered into runs before they are written,
  * and the next run arrives while the one before is being written.
  */
-import { constants, fstatSync } from 'node:fs'
-import { type FileHandle, open, readdir, rm, stat } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { open, readdir, rm, stat } from 'node:fs/promises'
 import type { Digest } from '../../oci/digest.ts'
 import { OciError } from '../../oci/errors.ts'
 import type { ByteRange } from '../../registry/ports/blob-store.ts'
@@ -15,6 +15,7 @@ import type {
   UploadStore,
 } from '../../registry/ports/upload-store.ts'
 import { renameDurably } from '../../lib/durable.ts'
+import { OpenFile } from '../../lib/open-file.ts'
 import { EarlySyncs } from './early-sync.ts'
 import { isMissing, translated } from './file-error.ts'
 import type { DataLayout } from './layout.ts'
@@ -55,7 +56,7 @@ export class FilesystemUploadStore implements UploadStore {
     chunks: AsyncIterable<Uint8Array>,
     observer: AppendObserver,
   ): Promise<AppendResult> {
-    const file = await this.#openAt(id, offset)
+    using file = await this.#openAt(id, offset)
     const sync = this.#syncs.of(file)
     const settings = {
       runBytes: this.#writeBytes,
@@ -82,27 +83,25 @@ export class FilesystemUploadStore implements UploadStore {
       throw translated(error)
     } finally {
       this.#gathered.writers -= 1
-      await file.close()
     }
   }
 
   /** Cut to `offset` bytes. @throws OciError BLOB_UPLOAD_UNKNOWN when fewer are staged. */
-  async #openAt(id: UploadId, offset: number): Promise<FileHandle> {
-    let file: FileHandle | undefined
+  async #openAt(id: UploadId, offset: number): Promise<OpenFile> {
+    const create = offset === 0 ? constants.O_CREAT : 0
     try {
-      const create = offset === 0 ? constants.O_CREAT : 0
-      file = await open(this.#layout.upload(id), constants.O_RDWR | create)
-      // Of an open file it is in memory: to ask another thread takes longer.
-      const { size } = fstatSync(file.fd)
-      if (size < offset) throw bytesLost()
-      if (size > offset) {
+      using unkept = new DisposableStack()
+      const opening = OpenFile.open(this.#layout.upload(id), constants.O_RDWR | create)
+      const file = unkept.use(await opening)
+      if (file.size < offset) throw bytesLost()
+      if (file.size > offset) {
         await file.truncate(offset)
         // No bytes may follow that are synced.
         await file.datasync()
       }
+      unkept.move()
       return file
     } catch (error) {
-      await file?.close()
       throw offset > 0 && isMissing(error) ? bytesLost(error) : translated(error)
     }
   }

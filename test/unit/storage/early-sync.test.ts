@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import type { FileHandle } from 'node:fs/promises'
 import { describe, test } from 'node:test'
 import { EarlySyncs } from '../../../src/storage/filesystem/early-sync.ts'
 
@@ -12,7 +11,7 @@ function openFile() {
       syncs.push(sync)
       return sync.promise
     },
-  } as unknown as FileHandle
+  }
   return { file, syncs }
 }
 
