@@ -8,7 +8,7 @@ import { dirname } from 'node:path'
 import { OpenFile } from './open-file.ts'
 
 export async function syncDirectory(directory: string): Promise<void> {
-  using opened = OpenFile.openDirectory(directory)
+  using opened = OpenFile.openNow(directory)
   await opened.sync()
 }
 

@@ -4,17 +4,7 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { mkdirSync, readdirSync, rmSync } from 'node:fs'
-import {
-  chmod,
-  type FileHandle,
-  readdir,
-  readFile,
-  rm,
-  stat,
-  symlink,
-  truncate,
-  writeFile,
-} from 'node:fs/promises'
+import { chmod, readdir, readFile, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises'
 import { constants } from 'node:os'
 import { dirname, join } from 'node:path'
 import { after, describe, test } from 'node:test'
@@ -178,7 +168,7 @@ describe('files', () => {
         await ends[started - 1]?.promise
         return { bytesRead: bufferBytes, buffer }
       },
-    } as unknown as FileHandle
+    }
     const range = { start: 0, endInclusive: 4 * bufferBytes - 1 }
     const chunks = readRange({ handle, identity: 'one' }, range, reads)
     ends[0]?.resolve()
@@ -268,7 +258,7 @@ describe('memory', () => {
   const handle = {
     read: (buffer: Buffer, _start: number, length: number) =>
       Promise.resolve({ bytesRead: length, buffer }),
-  } as unknown as FileHandle
+  }
   let files = 0
   /** Each has a file of its own. */
   const readAlone = (reads: SharedReads): AsyncGenerator<Uint8Array> => {
@@ -447,7 +437,7 @@ describe('a file system that refuses', () => {
     const reads = new SharedReads({ bytes: bufferBytes, idleBytesMax: 2 * bufferBytes })
     const read = () => Promise.reject(Object.assign(new Error('broken'), { code: 'EIO' }))
     const chunks = readRange(
-      { handle: { read } as unknown as FileHandle, identity: 'broken' },
+      { handle: { read }, identity: 'broken' },
       { start: 0, endInclusive: 9 },
       reads,
     )

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { appendFile, type FileHandle, open, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { OpenFile } from '../../src/lib/open-file.ts'
 import { digestOf } from '../../src/oci/digest.ts'
 import { parseReference } from '../../src/oci/reference.ts'
 import { parseRepositoryName } from '../../src/oci/repository-name.ts'
@@ -121,20 +122,17 @@ test('what is told while all is told anew is there, although half a line is', as
   assert.equal(log.bytes, (await readFile(path)).length)
 })
 
-test('what is told after the file took another one’s place is in that one', async () => {
+test('what is told after the file took another one’s place is in that one', async (t) => {
   await using directory = await temporaryDirectory()
   const path = join(directory.path, 'links.log')
   await using log = await LinkLog.open(path)
   await log.append([one])
-  const file = await open(path)
-  const prototype = Object.getPrototypeOf(file) as FileHandle
-  await file.close()
-  const sound = Object.getOwnPropertyDescriptors(prototype)
   // Of the directory, after the rename.
-  prototype.sync = () => Promise.reject(new Error('injected'))
+  const sync = t.mock.method(OpenFile.prototype, 'sync')
+  sync.mock.mockImplementation(() => Promise.reject(new Error('injected')))
   await assert.rejects(log.replace(pages(one, two)))
   await assert.rejects(log.append([three]), 'its name may be lost still')
-  Object.defineProperties(prototype, sound)
+  sync.mock.restore()
   await log.append([three])
   assert.deepEqual(await entriesOf(log), [one, two, three])
 })

@@ -66,6 +66,8 @@ export const contentLimits = {
   readBuffersIdleBytesMax: 4 * MiB,
   /** Of all buffers in use and idle: a new one has a third at most of what those in use leave. */
   readBuffersBytesMax: 6 * MiB,
+  /** Blobs whose last opening is remembered, with their paths: about 250 KiB of memory. */
+  filesOpenedLatelyMax: 1_000,
   /** No smaller, though slow responses hold all that: two thousand take 125 MiB. */
   readBufferBytesMin: 32 * KiB,
   /** Blobs whose bytes were found right as they were read: about 3 MiB of memory. */

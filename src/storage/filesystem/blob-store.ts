@@ -137,6 +137,6 @@ class FileBlobReader implements BlobReader {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#opened[Symbol.asyncDispose]()
+    this.#opened[Symbol.dispose]()
   }
 }

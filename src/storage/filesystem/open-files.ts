@@ -1,21 +1,25 @@
 /**
- * Files that are open for reading, once for all who read them at the same time: to open and close one takes
- * two turns of another thread. A file is looked at again for each reader, so that one that was removed, replaced
- * or written to meanwhile is opened as it is now.
+ * Files that are open for reading, once for all who read them at the same time: to open one takes a turn
+ * of another thread, unless it was open a moment ago. A file is looked at again for each reader, so that one
+ * that was removed, replaced or written to meanwhile is opened as it is now.
  */
-import { fstatSync, type Stats, statSync } from 'node:fs'
-import { type FileHandle, open } from 'node:fs/promises'
+import { type Stats, statSync } from 'node:fs'
+import { limits } from '../../config/limits.ts'
+import { LruCache } from '../../lib/lru-cache.ts'
+import { OpenFile } from '../../lib/open-file.ts'
 import type { SharedFile } from './shared-reads.ts'
+
+const latelyMs = 60_000
 
 type Known = Pick<Stats, 'ino' | 'ctimeMs' | 'size'>
 
-class OpenFile implements SharedFile {
-  readonly handle: FileHandle
+class KnownFile implements SharedFile {
+  readonly handle: OpenFile
   readonly identity: string
   readonly known: Known
   users = 1
 
-  constructor(path: string, handle: FileHandle, known: Known) {
+  constructor(path: string, handle: OpenFile, known: Known) {
     this.handle = handle
     this.known = known
     this.identity = `${path} ${known.ino} ${known.ctimeMs} ${known.size}`
@@ -23,14 +27,16 @@ class OpenFile implements SharedFile {
 }
 
 /** What one reader has of it. */
-export interface ReadFile extends AsyncDisposable {
+export interface ReadFile extends Disposable {
   readonly file: SharedFile
   /** Bytes. */
   readonly size: number
 }
 
 export class OpenFiles {
-  readonly #files = new Map<string, OpenFile>()
+  readonly #files = new Map<string, KnownFile>()
+  /** When each was opened last, in milliseconds since the start. */
+  readonly #opened = new LruCache<string, number>({ entriesMax: limits.filesOpenedLatelyMax })
 
   /** @throws the error of the system. */
   async open(path: string): Promise<ReadFile> {
@@ -39,28 +45,33 @@ export class OpenFiles {
       shared.users += 1
       return this.#view(path, shared)
     }
-    const handle = await open(path, 'r')
-    try {
-      // Of an open file this waits for no disk, and another thread would cost more than it takes.
-      const file = new OpenFile(path, handle, fstatSync(handle.fd))
-      this.#files.set(path, file)
-      return this.#view(path, file)
-    } catch (error) {
-      await handle.close()
-      throw error
-    }
+    using unkept = new DisposableStack()
+    const isAtHand = this.#wasOpenLately(path)
+    const handle = unkept.use(isAtHand ? OpenFile.openNow(path) : await OpenFile.open(path, 'r'))
+    const file = new KnownFile(path, handle, handle.stats)
+    unkept.move()
+    this.#files.set(path, file)
+    return this.#view(path, file)
   }
 
-  #view(path: string, file: OpenFile): ReadFile {
+  /** The system finds it in memory then, and another thread would take longer. */
+  #wasOpenLately(path: string): boolean {
+    const now = performance.now()
+    const last = this.#opened.get(path) ?? Number.NEGATIVE_INFINITY
+    this.#opened.set(path, now)
+    return now - last < latelyMs
+  }
+
+  #view(path: string, file: KnownFile): ReadFile {
     return {
       file,
       size: file.known.size,
-      [Symbol.asyncDispose]: async () => {
+      [Symbol.dispose]: () => {
         file.users -= 1
         if (file.users > 0) return
         // Another one may have taken its place.
         if (this.#files.get(path) === file) this.#files.delete(path)
-        await file.handle.close()
+        file.handle[Symbol.dispose]()
       },
     }
   }

@@ -120,7 +120,7 @@ async function writeRun(file: OpenFile, run: Uint8Array[], position: number): Pr
   let rest = run
   let at = position
   while (rest.length > 0) {
-    const bytesWritten = await file.writev(rest, at)
+    const { bytesWritten } = await file.writev(rest, at)
     if (bytesWritten === 0 && rest.some((chunk) => chunk.length > 0)) {
       throw new Error('the file system took none of the bytes and named no error')
     }

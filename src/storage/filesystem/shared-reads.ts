@@ -4,8 +4,8 @@
  * next one. So those who read share it, however many they are, and slow clients, who hold their pieces for as
  * long as they like, leave something to others.
  */
-import type { FileHandle } from 'node:fs/promises'
 import { freeBytes } from '../../lib/free-bytes.ts'
+import type { OpenFile } from '../../lib/open-file.ts'
 
 interface Settings {
   /** Of a piece, at most. */
@@ -21,7 +21,7 @@ interface Settings {
 }
 
 export interface SharedFile {
-  readonly handle: FileHandle
+  readonly handle: Pick<OpenFile, 'read'>
   /** The same for the same bytes, and for no others: what was read of it does not change. */
   readonly identity: string
 }

@@ -3,7 +3,7 @@
  * and the next run arrives while the one before is being written.
  */
 import { constants } from 'node:fs'
-import { open, readdir, rm, stat } from 'node:fs/promises'
+import { readdir, rm, stat } from 'node:fs/promises'
 import type { Digest } from '../../oci/digest.ts'
 import { OciError } from '../../oci/errors.ts'
 import type { ByteRange } from '../../registry/ports/blob-store.ts'
@@ -20,7 +20,7 @@ import { EarlySyncs } from './early-sync.ts'
 import { isMissing, translated } from './file-error.ts'
 import type { DataLayout } from './layout.ts'
 import { readRange } from './read-range.ts'
-import type { SharedFile, SharedReads } from './shared-reads.ts'
+import type { SharedReads } from './shared-reads.ts'
 import { type GatheredRuns, RunWriter } from './run-writer.ts'
 
 export class FilesystemUploadStore implements UploadStore {
@@ -93,8 +93,8 @@ export class FilesystemUploadStore implements UploadStore {
       using unkept = new DisposableStack()
       const opening = OpenFile.open(this.#layout.upload(id), constants.O_RDWR | create)
       const file = unkept.use(await opening)
-      if (file.size < offset) throw bytesLost()
-      if (file.size > offset) {
+      if (file.stats.size < offset) throw bytesLost()
+      if (file.stats.size > offset) {
         await file.truncate(offset)
         // No bytes may follow that are synced.
         await file.datasync()
@@ -108,9 +108,9 @@ export class FilesystemUploadStore implements UploadStore {
 
   async openUpload(id: UploadId): Promise<UploadReader> {
     try {
-      const handle = await open(this.#layout.upload(id), 'r')
+      const file = await OpenFile.open(this.#layout.upload(id), 'r')
       this.#opened += 1
-      return new FileUploadReader({ handle, identity: `${id} ${this.#opened}` }, this.#reads)
+      return new FileUploadReader(file, `${id} ${this.#opened}`, this.#reads)
     } catch (error) {
       throw isMissing(error) ? bytesLost(error) : translated(error)
     }
@@ -141,20 +141,22 @@ export class FilesystemUploadStore implements UploadStore {
 }
 
 class FileUploadReader implements UploadReader {
-  readonly #file: SharedFile
+  readonly #file: OpenFile
+  readonly #identity: string
   readonly #reads: SharedReads
 
-  constructor(file: SharedFile, reads: SharedReads) {
+  constructor(file: OpenFile, identity: string, reads: SharedReads) {
     this.#file = file
+    this.#identity = identity
     this.#reads = reads
   }
 
   read(range: ByteRange): AsyncIterable<Uint8Array> {
-    return readRange(this.#file, range, this.#reads)
+    return readRange({ handle: this.#file, identity: this.#identity }, range, this.#reads)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#file.handle.close()
+    this.#file[Symbol.dispose]()
   }
 }
 

@@ -3,7 +3,6 @@
 // is left when all are gone.
 
 import assert from 'node:assert/strict'
-import type { FileHandle } from 'node:fs/promises'
 import { test } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { UnreadableContent } from '../../../src/registry/ports/blob-store.ts'
@@ -92,7 +91,7 @@ class Scene {
     const content = patternBytes(10 * pieceBytes, this.#made)
     const read = (buffer: Buffer, _offset: number, length: number, position: number) =>
       this.#fill(buffer.subarray(0, length), file, position)
-    const handle = { read } as unknown as FileHandle
+    const handle = { read }
     const size = 1 + this.#random.below(content.length)
     const file: RandomFile = { handle, identity: `${this.#made}`, content, size }
     return file

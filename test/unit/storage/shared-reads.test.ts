@@ -1,7 +1,6 @@
 // Pieces of files that several readers share: what is read again, what is used again, and when memory is freed.
 
 import assert from 'node:assert/strict'
-import type { FileHandle } from 'node:fs/promises'
 import { describe, test } from 'node:test'
 import { UnreadableContent } from '../../../src/registry/ports/blob-store.ts'
 import { readRange } from '../../../src/storage/filesystem/read-range.ts'
@@ -30,7 +29,7 @@ function fileOf(content: Uint8Array, identity = 'file'): CountedFile {
     return Promise.resolve({ bytesRead: bytes.length, buffer })
   }
   return {
-    handle: { read } as unknown as FileHandle,
+    handle: { read },
     identity,
     reads,
     failNext: (error) => {
