@@ -11,14 +11,16 @@ import {
   startCache,
 } from './harness/pulling.ts'
 import type { Server } from './harness/server.ts'
-import { interleave, medianOf, ratioOf } from './harness/statistics.ts'
+import { interleave, medianOf, ratioOf, type Rounds } from './harness/statistics.ts'
 
 export const coldCrowd: Benchmark = {
   name: 'cold-crowd',
   title: 'Cache: 32 clients, one cold image',
   method:
     'An image of 256 MiB in 3 layers, pulled by one client and by 32 at the same time through caches ' +
-    'that are empty. Transfers: GETs of layers that reached the upstream, per layer.',
+    'that are empty. Transfers: GETs of layers that reached the upstream, per layer. Where this machine ' +
+    'needs longer to move 32 images from nginx to curl, without a cache and without a limit, than one client of ' +
+    'Trow takes for one, the network between them is what is measured, and there is no aim.',
   run: measureCrowds,
 }
 
@@ -36,21 +38,18 @@ interface Pulled {
 interface Scene {
   readonly name: string
   readonly nginx: NginxOptions
-  readonly atMost?: number
 }
 
-const scenes: readonly Scene[] = [
-  {
-    name: '25 MB/s',
-    nginx: { asRegistry: true, bytesPerSecondMax: 25_000_000 / parallelLayers },
-    atMost: 1.3,
-  },
-  {
-    name: '100 MB/s',
-    nginx: { asRegistry: true, bytesPerSecondMax: 100_000_000 / parallelLayers },
-    atMost: 1.3,
-  },
-  { name: 'unlimited', nginx: { asRegistry: true } },
+const unlimited: Scene = { name: 'unlimited', nginx: { asRegistry: true } }
+const limited: readonly Scene[] = [25, 50, 100].map((megabytes) => ({
+  name: `${megabytes} MB/s`,
+  nginx: { asRegistry: true, bytesPerSecondMax: (megabytes * 1_000_000) / parallelLayers },
+}))
+
+const [one, many, withoutCache] = [
+  nameOf('trow', 1),
+  nameOf('trow', crowd),
+  nameOf('nothing', crowd),
 ]
 
 async function measureCrowds(bench: Bench): Promise<Outcome> {
@@ -60,50 +59,75 @@ async function measureCrowds(bench: Bench): Promise<Outcome> {
     'bench/app',
     Array.from({ length: layers }, () => Math.ceil(bytes / layers)),
   )
-  const peers = findOtherCaches(bench)
   const rows: string[][] = []
   const aims: Aim[] = []
-  for (const scene of scenes) {
-    bench.say(`upstream ${scene.name}`)
-    await using upstream = await startNginx(bench, content, scene.nginx)
-    const subjects = [
-      // What this machine can do: the limits are for each connection, so only without one.
-      ...(scene.nginx.bytesPerSecondMax === undefined ? [direct(upstream, image)] : []),
-      subject(bench, { cache: 'trow', clients: 1 }, upstream, image),
-      ...['trow' as const, ...peers].map((cache) =>
-        subject(bench, { cache, clients: crowd }, upstream, image),
-      ),
-    ]
-    const rounds = await interleave(bench.isQuick ? 1 : 2, subjects)
-    const seconds = (pulled: Pulled): number => pulled.seconds
-    const transfers = (pulled: Pulled): number => pulled.transfers
-    const [one, many] = [nameOf('trow', 1), nameOf('trow', crowd)]
-    for (const { name } of subjects) {
-      rows.push([
-        scene.name,
-        name,
-        cell(medianOf(rounds, name, seconds)),
-        cell(ratioOf(rounds, [name, one], seconds)),
-        medianOf(rounds, name, transfers).toFixed(1),
-      ])
-    }
-    aims.push(
-      {
-        about: `${scene.name}: transfers from the upstream`,
-        atMost: 1,
-        measured: medianOf(rounds, many, transfers),
-        unit: '',
-      },
-      {
-        about: `${scene.name}: total time of one client's`,
-        ...(scene.atMost !== undefined && { atMost: scene.atMost }),
-        measured: ratioOf(rounds, [many, one], seconds),
-        unit: 'x',
-      },
-    )
+  const measure = async (scene: Scene): Promise<Rounds<Pulled>> => {
+    const rounds = await measureScene(bench, content, image, scene)
+    rows.push(...rowsOf(scene, rounds))
+    return rounds
+  }
+  const free = await measure(unlimited)
+  aims.push(...aimsOf(unlimited, free))
+  for (const scene of limited) {
+    const rounds = await measure(scene)
+    const isOfNetwork = medianOf(free, withoutCache, secondsOf) > medianOf(rounds, one, secondsOf)
+    aims.push(...aimsOf(scene, rounds, isOfNetwork ? undefined : 1.3))
   }
   const columns = ['upstream', 'through', 'seconds', 'of one client', 'transfers']
   return { tables: [{ columns, rows }], aims }
+}
+
+async function measureScene(
+  bench: Bench,
+  content: Content,
+  image: StoredImage,
+  scene: Scene,
+): Promise<Rounds<Pulled>> {
+  bench.say(`upstream ${scene.name}`)
+  await using upstream = await startNginx(bench, content, scene.nginx)
+  return await interleave(bench.isQuick ? 1 : 2, [
+    // What this machine can do: the limits are for each connection, so only without one.
+    ...(scene === unlimited ? [direct(upstream, image)] : []),
+    subject(bench, { cache: 'trow', clients: 1 }, upstream, image),
+    ...['trow' as const, ...findOtherCaches(bench)].map((cache) =>
+      subject(bench, { cache, clients: crowd }, upstream, image),
+    ),
+  ])
+}
+
+function rowsOf(scene: Scene, rounds: Rounds<Pulled>): string[][] {
+  return [...rounds.keys()].map((name) => [
+    scene.name,
+    name,
+    cell(medianOf(rounds, name, secondsOf)),
+    cell(ratioOf(rounds, [name, one], secondsOf)),
+    medianOf(rounds, name, transfersOf).toFixed(1),
+  ])
+}
+
+function aimsOf(scene: Scene, rounds: Rounds<Pulled>, atMost?: number): Aim[] {
+  return [
+    {
+      about: `${scene.name}: transfers from the upstream`,
+      atMost: 1,
+      measured: medianOf(rounds, many, transfersOf),
+      unit: '',
+    },
+    {
+      about: `${scene.name}: total time of one client's`,
+      ...(atMost !== undefined && { atMost }),
+      measured: ratioOf(rounds, [many, one], secondsOf),
+      unit: 'x',
+    },
+  ]
+}
+
+function secondsOf({ seconds }: Pulled): number {
+  return seconds
+}
+
+function transfersOf({ transfers }: Pulled): number {
+  return transfers
 }
 
 function cell(value: number): string {
