@@ -72,3 +72,11 @@ export function contentError(source: FillSource, problem: string): UpstreamError
     problem: 'content',
   })
 }
+
+/** A client is told the length of a blob before its first byte. */
+export function sizeUnknown(source: FillSource): UpstreamError {
+  return contentError(
+    source,
+    'it does not say how large the blob is, nor does a manifest that is here',
+  )
+}

@@ -13,7 +13,14 @@ import { BlobFill } from './blob-fill.ts'
 import type { Reservation } from './cache-tally.ts'
 import type { ContentLocks } from './content-locks.ts'
 import type { CacheRoom } from './eviction.ts'
-import { type Beginning, contentError, type FillSource, skip, upTo } from './fill-source.ts'
+import {
+  type Beginning,
+  contentError,
+  type FillSource,
+  sizeUnknown,
+  skip,
+  upTo,
+} from './fill-source.ts'
 import { hashStaged } from './hash-staged.ts'
 import { loopHashing } from './loop-hashing.ts'
 import type { BlobReader, ByteRange } from './ports/blob-store.ts'
@@ -145,7 +152,7 @@ export class Fills implements AsyncDisposable {
     const size = blob.size ?? (await source.findSize().catch(() => undefined))
     if (size === undefined) {
       await blob[Symbol.asyncDispose]()
-      throw contentError(source, 'it does not say how large the blob is')
+      throw sizeUnknown(source)
     }
     const reservation = await this.#room.reserve({ digest: source.digest, size })
     if (reservation === undefined) {

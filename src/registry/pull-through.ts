@@ -16,7 +16,7 @@ import type { Tag } from '../oci/tag.ts'
 import { UpstreamError } from '../oci/upstream-error.ts'
 import type { Pulled } from './cache-status.ts'
 import type { ContentLocks } from './content-locks.ts'
-import type { FillSource } from './fill-source.ts'
+import { type FillSource, sizeUnknown } from './fill-source.ts'
 import type { CacheUses } from './cache-uses.ts'
 import type { CacheRoom } from './eviction.ts'
 import type { Fills } from './fills.ts'
@@ -158,8 +158,11 @@ export class PullThrough {
     const stored = await this.#findStored(target, digest)
     if (stored !== undefined) return { blob: stored, status: 'HIT' }
     try {
-      const blob = await this.#parts.upstream.headBlob(target, digest, context)
-      return { blob, status: 'MISS' }
+      const source = this.#sourceOf(context, target, digest)
+      const told = await this.#parts.upstream.headBlob(target, digest, context)
+      const size = told ?? (await source.findSize())
+      if (size === undefined) throw sizeUnknown(source)
+      return { blob: { digest, size }, status: 'MISS' }
     } catch (error) {
       throw translateUpstreamError(error, 'BLOB_UNKNOWN')
     }

@@ -11,7 +11,7 @@ import { isRepositoryName, type RepositoryName } from '../oci/repository-name.ts
 import { isTag, type Tag } from '../oci/tag.ts'
 import { type BlobAnswer, readBlobAnswer, readBlobSize } from './blob-answer.ts'
 import { UpstreamError } from '../oci/upstream-error.ts'
-import { contentError, discard, parseJson, readJson } from './exchange.ts'
+import { discard, parseJson, readJson } from './exchange.ts'
 import {
   acceptedManifests,
   checkDigest,
@@ -97,23 +97,21 @@ export class RegistryClient implements AsyncDisposable {
   /**
    * The size of a blob; by GET, without its bytes, where HEAD does not tell. Some registries deny
    * by HEAD what was never fetched from them (Harbor's proxies), so only GET's word counts.
+   * @returns undefined when that does not tell either.
    */
   async headBlob(
     repository: RepositoryName,
     digest: Digest,
     signal: AbortSignal,
-  ): Promise<{ readonly digest: Digest; readonly size: number }> {
+  ): Promise<number | undefined> {
     const request = blobRequest(repository, digest, signal)
     const { response, failure } = await this.#session.send({ ...request, method: 'HEAD' })
     if (response.status !== 200 && !isUnclear(response.status)) throw await failure()
     await discard(response)
     const known = response.status === 200 ? readBlobSize(response) : undefined
-    if (known !== undefined) return { digest, size: known }
+    if (known !== undefined) return known
     await using blob = await this.getBlob(repository, digest, signal)
-    if (blob.size === undefined) {
-      throw contentError(blob.url, 'it does not say how large the blob is')
-    }
-    return { digest, size: blob.size }
+    return blob.size
   }
 
   /** A whole small blob, verified. @throws UpstreamError when it is larger than `bytesMax`. */

@@ -10,7 +10,7 @@ import type { Reference } from '../oci/reference.ts'
 import type { Tag } from '../oci/tag.ts'
 import { UpstreamError } from '../oci/upstream-error.ts'
 import type { PageRequest } from '../registry/ports/metadata-store.ts'
-import type { BlobRecord, Referrer } from '../registry/ports/records.ts'
+import type { Referrer } from '../registry/ports/records.ts'
 import type {
   Upstream,
   UpstreamBlob,
@@ -107,7 +107,7 @@ export class Upstreams implements Upstream, AsyncDisposable {
     target: UpstreamRepository,
     digest: Digest,
     call: UpstreamCall,
-  ): Promise<BlobRecord> {
+  ): Promise<number | undefined> {
     return await this.#ask(
       target,
       call,

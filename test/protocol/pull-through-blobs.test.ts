@@ -155,10 +155,14 @@ describe('a blob that is on its way', () => {
     assert.ok(layer !== undefined)
     const path = scene.path('blobs', layer.digest, 'unsized')
     // Nobody knows, as long as nobody has asked for the manifest.
+    assert.equal((await scene.registry.request('HEAD', path)).status, 502)
     assertError(await scene.registry.request('GET', path), 502, 'UNAVAILABLE')
     const manifest = scene.path('manifests', 'v1', 'unsized')
     assert.equal((await scene.registry.request('GET', manifest)).status, 200)
     for (const cache of ['MISS', 'HIT']) {
+      const head = await scene.registry.request('HEAD', path)
+      assert.equal(head.status, 200)
+      assert.equal(head.header('content-length'), String(layer.bytes.length))
       const reply = await scene.registry.request('GET', path)
       assert.equal(reply.header('content-length'), String(layer.bytes.length))
       assert.equal(reply.header('x-cache'), cache)

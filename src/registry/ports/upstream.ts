@@ -5,7 +5,7 @@ import type { Reference } from '../../oci/reference.ts'
 import type { RepositoryName } from '../../oci/repository-name.ts'
 import type { Tag } from '../../oci/tag.ts'
 import type { PageRequest } from './metadata-store.ts'
-import type { BlobRecord, ManifestRecord, Referrer } from './records.ts'
+import type { ManifestRecord, Referrer } from './records.ts'
 
 /** A repository of another registry, by its canonical name. */
 export interface UpstreamRepository {
@@ -57,8 +57,12 @@ export interface Upstream {
     reference: Reference,
     call: UpstreamCall,
   ): Promise<UpstreamTag>
-  /** The size of a blob, without its bytes. */
-  headBlob(target: UpstreamRepository, digest: Digest, call: UpstreamCall): Promise<BlobRecord>
+  /** The size of a blob, without its bytes; undefined when the upstream has it and does not say. */
+  headBlob(
+    target: UpstreamRepository,
+    digest: Digest,
+    call: UpstreamCall,
+  ): Promise<number | undefined>
   /** @param offset where to begin, for a transfer that broke. */
   getBlob(
     target: UpstreamRepository,

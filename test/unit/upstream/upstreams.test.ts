@@ -170,7 +170,7 @@ describe('the size of a blob', () => {
     await using upstream = await startUpstream()
     await using driver = driverOf(upstream)
     const found = await driver.upstreams.headBlob(targetOf(upstream, 'team/app'), digest, call)
-    assert.deepEqual(found, { digest, size: bytes.length })
+    assert.equal(found, bytes.length)
     assert.deepEqual(upstream.log, [`HEAD /v2/team/app/blobs/${digest}`])
   })
 
@@ -180,7 +180,7 @@ describe('the size of a blob', () => {
       upstream.use(failing(status), { on: /^HEAD/ })
       await using driver = driverOf(upstream)
       const found = await driver.upstreams.headBlob(targetOf(upstream, 'team/app'), digest, call)
-      assert.deepEqual(found, { digest, size: bytes.length })
+      assert.equal(found, bytes.length)
     })
   }
 
