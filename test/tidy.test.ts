@@ -144,6 +144,7 @@ describe('documents', () => {
       refusedPushes: () => 0,
     })
     metrics.showCollection({ collected: () => nothing })
+    metrics.showLogins({ refusedLogins: () => ({ wrong: 0, throttled: 0 }) })
     metrics.showUpstreams({ upstreamStates: () => [], upstreamCounts: () => [] })
     metrics.showCertificate(() => new Date(0))
     metrics.showWebhook({

@@ -14,7 +14,7 @@ interface Measured {
 }
 
 export function makeMetrics(
-  { reloads, stores, upstreams, counts }: Foundation,
+  { reloads, stores, upstreams, counts, authenticator }: Foundation,
   { eviction, collector, room }: Measured,
 ): Metrics {
   const { metadata, damage } = stores
@@ -33,6 +33,7 @@ export function makeMetrics(
     freeHoldsSeconds: limits.storageFreeHoldsSeconds,
     refusedPushes: () => room.refused,
   })
+  metrics.showLogins({ refusedLogins: () => authenticator.refusedLogins })
   metrics.showCollection({ collected: () => collector.totals })
   metrics.showUpstreams({
     upstreamStates: () =>

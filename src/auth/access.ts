@@ -24,6 +24,8 @@ export interface AccessDependencies {
   readonly argon2: Argon2
   readonly throttle: LoginThrottle
   readonly signingKey: Uint8Array
+  /** Told of every login with a wrong name or password. */
+  readonly onWrong: () => void
 }
 
 interface User {
@@ -36,12 +38,14 @@ export class Access {
   readonly anonymous: AuthenticatedPrincipal
   readonly #user: User | undefined
   readonly #anonymousRights: Rights
+  readonly #onWrong: () => void
 
   /** @param previous keeps its remembered logins when user and password are the same. */
   constructor(dependencies: AccessDependencies, settings: AccessSettings, previous?: Access) {
     this.#user =
       settings.user && prepareUser(dependencies, settings.user, previous && previous.#user)
     this.#anonymousRights = anonymousRights(settings)
+    this.#onWrong = dependencies.onWrong
     this.anonymous = new AuthenticatedPrincipal({
       kind: 'anonymous',
       name: anonymousName,
@@ -68,6 +72,7 @@ export class Access {
     if (user === undefined) return this.anonymous
     const isRight = credentials && (await user.login.verify(credentials, clientAddress))
     if (isRight) return user.principal
+    this.#onWrong()
     throw new ChallengeError({}, 'wrong user name or password')
   }
 

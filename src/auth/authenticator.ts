@@ -40,6 +40,7 @@ export class Authenticator {
   readonly #tokens: Tokens
   readonly #dependencies: AccessDependencies
   #access: Access
+  #wrongLogins = 0
 
   constructor(dependencies: AuthenticatorDependencies, settings: AccessSettings) {
     const { clock, monotonicClock = performance, signingKey } = dependencies
@@ -49,6 +50,9 @@ export class Authenticator {
       argon2: new Argon2(),
       throttle: new LoginThrottle(monotonicClock),
       signingKey,
+      onWrong: () => {
+        this.#wrongLogins += 1
+      },
     }
     this.#access = new Access(this.#dependencies, settings)
   }
@@ -60,6 +64,11 @@ export class Authenticator {
   /** Whether nothing at all can be done without a login. */
   get loginRequired(): boolean {
     return this.#access.loginRequired
+  }
+
+  /** Since the start: with a wrong name or password, and not tried after too many of those. */
+  get refusedLogins(): { readonly wrong: number; readonly throttled: number } {
+    return { wrong: this.#wrongLogins, throttled: this.#dependencies.throttle.refusals }
   }
 
   /**

@@ -27,10 +27,16 @@ export class LoginThrottle {
   readonly #clock: { now(): number }
   readonly #windows = new LruCache<string, Window>({ entriesMax: limits.loginAddressesMax })
   readonly #refused = new LruCache<string, true>({ entriesMax: limits.refusedCredentialsMax })
+  #refusals = 0
 
   /** @param clock milliseconds that only go forward. */
   constructor(clock: { now(): number }) {
     this.#clock = clock
+  }
+
+  /** Logins that were not tried, since the start. */
+  get refusals(): number {
+    return this.#refusals
   }
 
   state(address: string): ThrottleState {
@@ -57,6 +63,7 @@ export class LoginThrottle {
     const guess = `${networkOf(address)} ${credential}`
     if (!this.#refused.get(guess)) window.guesses += 1
     this.#refused.set(guess, true)
+    this.#refusals += 1
     const end = window.startedAt + limits.loginFailureWindowSeconds * 1000
     const seconds = Math.max(1, Math.ceil((end - this.#clock.now()) / 1000))
     return new OciError('TOOMANYREQUESTS', {

@@ -4,6 +4,7 @@ import { type CacheSource, registerCacheMetrics } from './cache-metrics.ts'
 import { registerCertificateGauge } from './certificate-metrics.ts'
 import { type CollectionSource, registerCollectionMetrics } from './collection-metrics.ts'
 import { type ContentSource, registerContentGauges } from './content-metrics.ts'
+import { type LoginSource, registerLoginMetrics } from './login-metrics.ts'
 import { registerReloadGauges, type ReloadSource } from './reload-metrics.ts'
 import { registerStorageMetrics, type StorageSource } from './storage-metrics.ts'
 import {
@@ -116,6 +117,10 @@ export class Metrics {
 
   showStorage(source: StorageSource): void {
     registerStorageMetrics([this.#registry], source)
+  }
+
+  showLogins(source: LoginSource): void {
+    registerLoginMetrics([this.#registry], source)
   }
 
   showCollection(source: CollectionSource): void {

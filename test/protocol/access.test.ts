@@ -108,8 +108,17 @@ describe('with a user', () => {
     assert.equal((await registry.request('HEAD', `/v2/a/blobs/${blob.digest}`)).status, 404)
   })
 
+  /** As the metrics have them. */
+  async function refusedLogins(): Promise<(reason: string) => number> {
+    const metrics = (await registry.request('GET', '/metrics')).body.toString()
+    const counts = metrics.matchAll(/^trow_logins_refused_total\{reason="(\w+)"\} (\d+)$/gm)
+    const byReason = new Map([...counts].map(([, reason, count]) => [reason, Number(count)]))
+    return (reason) => byReason.get(reason) ?? Number.NaN
+  }
+
   test('wrong passwords are slowed down per address, while a known login still works', async () => {
     const from = '127.0.0.9'
+    const refusedBefore = await refusedLogins()
     const known = await registry.request('GET', '/v2/', { from })
     assert.equal(known.status, 200)
     const tryPassword = (password: string, address: string) =>
@@ -130,6 +139,9 @@ describe('with a user', () => {
     assert.ok(seconds >= 1 && seconds <= 60, String(seconds))
     assert.equal((await registry.request('GET', '/v2/', { from })).status, 200)
     assert.equal((await tryPassword('other', '127.0.0.10')).status, 401)
+    const refused = await refusedLogins()
+    assert.equal(refused('wrong') - refusedBefore('wrong'), 11)
+    assert.equal(refused('throttled') - refusedBefore('throttled'), 4)
   })
 
   test('neither passwords nor logins are ever in the log', async () => {
