@@ -73,6 +73,12 @@ export function contentError(source: FillSource, problem: string): UpstreamError
   })
 }
 
+/** It is not the upstream's fault, nor that of the request: another replica, or the next process, answers. */
+export function stopped({ host, digest }: FillSource): UpstreamError {
+  const message = `${host} was being asked for blob ${digest} when this registry was told to stop`
+  return new UpstreamError(message, { host, problem: 'connection', retryable: true })
+}
+
 /** A client is told the length of a blob before its first byte. */
 export function sizeUnknown(source: FillSource): UpstreamError {
   return contentError(

@@ -19,6 +19,7 @@ import {
   type FillSource,
   sizeUnknown,
   skip,
+  stopped,
   upTo,
 } from './fill-source.ts'
 import { hashStaged } from './hash-staged.ts'
@@ -133,6 +134,17 @@ export class Fills implements AsyncDisposable {
     while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay)
   }
 
+  /** @throws UpstreamError when it breaks off, too. */
+  async #beginTransfer(source: FillSource): Promise<UpstreamBlob> {
+    const { signal } = this.#stop
+    try {
+      return await source.open(0, signal)
+    } catch (error) {
+      if (!signal.aborted) throw error
+      throw stopped(source)
+    }
+  }
+
   #track<T>(work: Promise<T>): Promise<T> {
     this.#underWay.add(work)
     const forget = (): void => void this.#underWay.delete(work)
@@ -141,8 +153,7 @@ export class Fills implements AsyncDisposable {
   }
 
   async #start(key: string, source: FillSource): Promise<Running> {
-    const { signal } = this.#stop
-    const blob = await source.open(0, signal)
+    const blob = await this.#beginTransfer(source)
     // Of a question that had to go its own way.
     const begun = this.#running.get(key)
     if (begun !== undefined) {

@@ -4,6 +4,9 @@
  */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { Gate, holding } from '../support/fake-upstream-behaviours.ts'
+import { FakeUpstream } from '../support/fake-upstream.ts'
+import { Scene } from '../support/pull-through.ts'
 import {
   makeBlob,
   makeManifest,
@@ -149,4 +152,27 @@ test('a second signal ends the process at once, and nothing acknowledged is lost
   await registry.start()
   const got = await registry.request('GET', path)
   assert.ok(got.body.equals(blob.bytes))
+})
+
+test('what an upstream is just asked for when the registry stops is no failure', async () => {
+  const upstream = await FakeUpstream.start()
+  const registries = [{ host: upstream.host, insecure: true }]
+  const config = JSON.stringify({ shutdown_grace: '0s', registry_proxies: { registries } })
+  await using scene = new Scene(upstream, await startRegistry({ config }))
+  const { digest } = scene.addBlob('silent', 1_000)
+  upstream.use(holding(new Gate()), { on: /blobs|manifests/ })
+  using client = await scene.openBlob(digest)
+  using other = await RawConnection.open(scene.registry.url)
+  other.writeHead('GET', scene.path('manifests', 'v1'))
+  const isAsked = () => scene.count(/blobs/) > 0 && scene.count(/manifests/) > 0
+  await until('the upstream is asked', () => Promise.resolve(isAsked()))
+  scene.registry.signal('SIGTERM')
+  assert.equal(await scene.registry.exit, 0)
+  for (const cut of [client, other]) assert.equal((await cut.readToEnd()).length, 0)
+  const logs = scene.registry.logs()
+  assert.deepEqual(
+    logs.filter(({ level }) => level === 'error').map(({ msg, err }) => [msg, err]),
+    [],
+  )
+  assert.equal(logs.find(({ route }) => route === 'blob')?.['status'], 499)
 })
