@@ -2,13 +2,15 @@
 // restored of them: the same answers, whatever was pushed, deleted and collected meanwhile.
 
 import assert from 'node:assert/strict'
+import { execFile, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { createReadStream, createWriteStream, existsSync } from 'node:fs'
 import { chmod, mkdir, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { spawn } from 'node:child_process'
 import { describe, test } from 'node:test'
 import { finished } from 'node:stream/promises'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { blobName } from '../../src/storage/backup/names.ts'
 import type { Digest } from '../../src/oci/digest.ts'
 import { failedStart } from '../support/failed-start.ts'
@@ -229,10 +231,16 @@ describe('a restore', () => {
     await mkdir(at('empty'))
     await mkdir(at('backup'))
     await writeFile(at('backup/backup.json'), '{"backup":1}')
+    await writeFile(at('junk.tar'), randomBytes(100_000))
+    await promisify(execFile)('tar', ['-cf', at('other.tar'), '-C', directory.path, 'full'])
+    await promisify(execFile)('tar', ['-cf', at('backup.tar'), '-C', at('backup'), '.'])
     const cases: readonly [string[], RegExp][] = [
       [['restore', at('nothing'), '-d', at('a')], /there is no backup at .*nothing/],
       [['restore', at('empty'), '-d', at('b')], /empty is no backup: it holds no backup\.json/],
       [['restore', at('backup'), '-d', at('full')], /full is not empty: .*nothing was changed/],
+      [['restore', at('backup.tar'), '-d', at('full')], /full is not empty: .*nothing was changed/],
+      [['restore', at('junk.tar'), '-d', at('d')], /the archive cannot be read: .*tar/],
+      [['restore', at('other.tar'), '-d', at('e')], /this is no backup: it holds no file of one/],
       [['backup', at('c'), '-d', at('full')], /full is no data directory of Trow/],
     ]
     for (const [args, message] of cases) {
@@ -241,7 +249,9 @@ describe('a restore', () => {
       assert.match(stderr, message)
     }
     assert.deepEqual(await readdir(at('full')), ['file'])
-    assert.deepEqual((await readdir(directory.path)).toSorted(), ['backup', 'empty', 'full'])
+    const left = (await readdir(directory.path)).toSorted()
+    const archives = ['backup.tar', 'junk.tar', 'other.tar']
+    assert.deepEqual(left, ['backup', 'empty', 'full', ...archives].toSorted())
   })
 
   test('of a backup that is on a volume of its own, into a fresh volume', async () => {

@@ -20,3 +20,8 @@ export function parseBlobName(name: string): Digest | undefined {
   const digest = `${algorithm}:${hex}`
   return isDigest(digest) && blobName(digest) === name ? digest : undefined
 }
+
+export function isBackupName(name: string): boolean {
+  const known = [markName, databaseName, formatName, keyName].includes(name)
+  return known || parseBlobName(name) !== undefined
+}

@@ -15,7 +15,7 @@ import { backupForm, databaseName, formatName, keyName, markName, parseBlobName 
 import { RestoreRoom } from './restore-room.ts'
 import { takeTarget } from './restore-target.ts'
 import type { Snapshots } from './snapshot.ts'
-import type { SourceFile } from './source.ts'
+import { requireBackup, type SourceFile } from './source.ts'
 import { writeChunks, writeVerified } from './verified-copy.ts'
 
 interface Parts {
@@ -55,18 +55,31 @@ export class Restore {
    *   there is no room for.
    */
   async run(): Promise<RestoreReport> {
-    const { layout, snapshots, files } = this.#parts
-    await using _lock = await takeTarget(layout, snapshots)
+    const files = this.#parts.files[Symbol.asyncIterator]()
+    try {
+      const first = await requireBackup(files)
+      const { layout, snapshots } = this.#parts
+      await using _lock = await takeTarget(layout, snapshots)
+      await this.#restoreAll(first, files)
+      await this.#check()
+      await markComplete(layout)
+      return this.#counts
+    } finally {
+      await files.return?.()
+    }
+  }
+
+  async #restoreAll(first: SourceFile, rest: AsyncIterator<SourceFile>): Promise<void> {
+    const { layout } = this.#parts
     for (const directory of layout.directories()) await mkdir(directory, { recursive: true })
     const room = await RestoreRoom.measure(layout.root, this.#settings.sparedShare)
-    for await (const file of files) {
+    let next: IteratorResult<SourceFile> = { value: first }
+    while (next.done !== true) {
       this.#monitor.signal.throwIfAborted()
-      await this.#restore(file, room)
+      await this.#restore(next.value, room)
       this.#monitor.progress({ step: 'files', done: this.#found.size + this.#counts.blobs })
+      next = await rest.next()
     }
-    await this.#check()
-    await markComplete(layout)
-    return this.#counts
   }
 
   async #restore(file: SourceFile, room: RestoreRoom): Promise<void> {

@@ -1,10 +1,14 @@
-/** What is read of a backup: its files one after the other, a directory's or an archive's. */
+/**
+ * What is read of a backup: its files one after the other, a directory's or an archive's. What is none is
+ * refused before anything was changed for it.
+ */
 import { createReadStream } from 'node:fs'
 import { opendir, stat } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import type { Readable } from 'node:stream'
 import { extract, type Header } from 'tar-stream'
 import { StartError } from '../../lib/start-error.ts'
+import { isBackupName } from './names.ts'
 import { readFileBytes } from './verified-copy.ts'
 
 export interface SourceFile {
@@ -49,6 +53,18 @@ export async function* readTarSource(input: Readable | string): AsyncGenerator<S
   } catch (error) {
     if (!(error instanceof Error) || error instanceof StartError || 'code' in error) throw error
     throw new StartError(`the archive cannot be read: ${error.message}`, { cause: error })
+  }
+}
+
+/**
+ * Reads as far as to the first file of a backup, and no further.
+ * @throws StartError when there is none.
+ */
+export async function requireBackup(files: AsyncIterator<SourceFile>): Promise<SourceFile> {
+  for (;;) {
+    const next = await files.next()
+    if (next.done === true) throw new StartError('this is no backup: it holds no file of one; nothing was changed')
+    if (isBackupName(next.value.name)) return next.value
   }
 }
 
