@@ -7,8 +7,11 @@ import type { BlobRecord } from './ports/records.ts'
 
 /** What is being fetched; it ends with its disposal, whatever came of it. */
 export interface Reservation extends Disposable {
-  /** From now on the bytes are part of the cache. */
-  keep(): void
+  /**
+   * Has the bytes recorded as part of the cache, which they are from then on.
+   * @throws what `record` throws.
+   */
+  keep(record: () => Promise<void>): Promise<void>
 }
 
 export class CacheTally {
@@ -18,6 +21,9 @@ export class CacheTally {
   /** Bytes of what is being fetched. */
   #reserved = 0
   readonly #uses = new Map<Digest, number>()
+  /** What is under way of it, as a measurement sees what was recorded a moment before it is counted. */
+  readonly #recordings = new Set<Promise<void>>()
+  #measuring: Promise<void> | undefined
   readonly #onRelease: () => void
 
   /** @param onRelease called when something is no longer in use. */
@@ -39,12 +45,23 @@ export class CacheTally {
     return this.#uses.has(digest)
   }
 
-  /** @param measure counts exactly; what comes meanwhile is counted beside it. */
+  /**
+   * To be called one at a time.
+   * @param measure counts exactly; what is added meanwhile is counted beside it.
+   */
   async measure(measure: () => Promise<number>): Promise<void> {
-    const before = this.#added
-    const stored = await measure()
-    this.#added -= before
-    this.#stored = stored + this.#added
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#measuring = promise
+    try {
+      await Promise.allSettled(this.#recordings)
+      const before = this.#added
+      const stored = await measure()
+      this.#added -= before
+      this.#stored = stored + this.#added
+    } finally {
+      this.#measuring = undefined
+      resolve()
+    }
   }
 
   add(bytes: number): void {
@@ -66,14 +83,27 @@ export class CacheTally {
       isReserved = false
     }
     return {
-      keep: () => {
-        end()
-        this.add(size)
-      },
+      keep: (record) =>
+        this.#unmeasured(async () => {
+          await record()
+          end()
+          this.add(size)
+        }),
       [Symbol.dispose]: () => {
         end()
         use[Symbol.dispose]()
       },
+    }
+  }
+
+  async #unmeasured(record: () => Promise<void>): Promise<void> {
+    while (this.#measuring !== undefined) await this.#measuring
+    const recording = record()
+    this.#recordings.add(recording)
+    try {
+      await recording
+    } finally {
+      this.#recordings.delete(recording)
     }
   }
 

@@ -248,8 +248,7 @@ export class Fills implements AsyncDisposable {
     await this.#transfer(filling, source, first)
     await this.#locks.whileStoring(digest, async () => {
       await this.#uploads.commitUpload(id, digest)
-      await this.#metadata.putBlob(repository, { digest, size: fill.size })
-      reservation.keep()
+      await reservation.keep(() => this.#metadata.putBlob(repository, { digest, size: fill.size }))
     })
     this.#log.info({ repository, digest, size: fill.size }, 'blob cached')
   }

@@ -117,12 +117,10 @@ function start(perStepMax = 100) {
     },
   )
   /** As a fill does, without anything being in use afterwards. */
-  const fetch = (name: string, size: number): void => {
-    const reservation = eviction.reserve({ digest: digest(name), size })
+  const fetch = async (name: string, size: number): Promise<void> => {
+    using reservation = eviction.reserve({ digest: digest(name), size })
     assert.ok(reservation)
-    cache.put(name, size)
-    reservation.keep()
-    reservation[Symbol.dispose]()
+    await reservation.keep(async () => cache.put(name, size))
   }
   return { cache, clock, lines, forgotten, damage, eviction, fetch }
 }
@@ -139,10 +137,10 @@ describe('what is cached', () => {
     eviction.setMaxBytes(100)
     await eviction.settled()
     assert.equal(cache.names, 'abcdefgh')
-    fetch('i', 10)
+    await fetch('i', 10)
     await eviction.settled()
     assert.equal(cache.names, 'abcdefghi')
-    fetch('j', 10)
+    await fetch('j', 10)
     await eviction.settled()
     assert.equal(cache.names, 'fghij')
     assert.deepEqual(eviction.totals, { manifests: 5, bytes: 50 })
@@ -151,7 +149,7 @@ describe('what is cached', () => {
 
   test('is as large as it likes without a bound, and is not even measured', async () => {
     const { cache, eviction, fetch } = start()
-    for (const name of 'abcdef') fetch(name, 1_000)
+    for (const name of 'abcdef') await fetch(name, 1_000)
     await eviction.settled()
     assert.equal(cache.names, 'abcdef')
     assert.equal(cache.measurements, 0)
@@ -216,6 +214,28 @@ describe('what is cached', () => {
     assert.equal(cache.names, 'fgh')
   })
 
+  test('is counted once when it is measured while it is being recorded', async () => {
+    const { cache, eviction } = start()
+    fill(cache, 'abcdef')
+    eviction.setMaxBytes(100)
+    await eviction.settled()
+    using reservation = eviction.reserve({ digest: digest('x'), size: 25 })
+    assert.ok(reservation)
+    const recorded = Promise.withResolvers<void>()
+    const kept = reservation.keep(() => {
+      cache.put('x', 25)
+      return recorded.promise
+    })
+    // 95 in all, of which 45 are to go.
+    fill(cache, 'g')
+    eviction.add(10)
+    await new Promise(setImmediate)
+    recorded.resolve()
+    await kept
+    await eviction.settled()
+    assert.equal(cache.names, 'fxg')
+  })
+
   test('is evicted in many steps, in order', async () => {
     const { cache, eviction } = start(3)
     fill(cache, 'abcdefghijklmnopqrst')
@@ -247,7 +267,7 @@ describe('what is in use', () => {
     fill(cache, 'abcdefghi')
     eviction.setMaxBytes(100)
     const uses = 'abc'.split('').map((name) => eviction.use(digest(name)))
-    fetch('j', 10)
+    await fetch('j', 10)
     await eviction.settled()
     assert.equal(cache.names, 'abcij')
     for (const use of uses) use[Symbol.dispose]()
@@ -262,8 +282,7 @@ describe('what is in use', () => {
     await eviction.settled()
     assert.equal(lines.filter(({ level }) => level === 'warn').length, 1)
     for (const [index, reservation] of reservations.entries()) {
-      cache.put(names[index] ?? '', 10)
-      reservation?.keep()
+      await reservation?.keep(async () => cache.put(names[index] ?? '', 10))
       reservation?.[Symbol.dispose]()
     }
     await eviction.settled()
@@ -318,10 +337,10 @@ test('a blob larger than the whole cache may be is not to be stored', () => {
 test('by a damaged database nothing is evicted, and nothing stored beyond the bound', async () => {
   const { cache, damage, eviction, fetch, lines } = start()
   eviction.setMaxBytes(100)
-  for (const name of 'abcdefgh') fetch(name, 10)
+  for (const name of 'abcdefgh') await fetch(name, 10)
   await eviction.settled()
   damage.database = 'a page is torn'
-  for (const name of 'ij') fetch(name, 10)
+  for (const name of 'ij') await fetch(name, 10)
   await eviction.settled()
   assert.equal(await eviction.makeRoom(50), 0)
   assert.equal(cache.names, 'abcdefghij')
