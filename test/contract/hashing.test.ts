@@ -37,7 +37,10 @@ const wrong = {
 const cuts = [0, 30_000, 30_001, 90_000, content.length]
 
 const room: CacheRoom = {
-  reserve: () => ({ keep: (record: () => Promise<void>) => record(), [Symbol.dispose]: () => undefined }),
+  reserve: () => ({
+    keep: (record: () => Promise<void>) => record(),
+    [Symbol.dispose]: () => undefined,
+  }),
   use: () => ({ [Symbol.dispose]: () => undefined }),
   add: () => undefined,
 }

@@ -74,7 +74,10 @@ async function start(): Promise<Scene> {
   const damage = new KnownDamage()
   const stores = { metadata, uploads, blobs, checks, clock, locks, damage, log: silentLog }
   const room: CacheRoom = {
-    reserve: () => ({ keep: (record: () => Promise<void>) => record(), [Symbol.dispose]: () => undefined }),
+    reserve: () => ({
+      keep: (record: () => Promise<void>) => record(),
+      [Symbol.dispose]: () => undefined,
+    }),
     use: () => ({ [Symbol.dispose]: () => undefined }),
     add: () => undefined,
   }

@@ -63,7 +63,8 @@ export async function* readTarSource(input: Readable | string): AsyncGenerator<S
 export async function requireBackup(files: AsyncIterator<SourceFile>): Promise<SourceFile> {
   for (;;) {
     const next = await files.next()
-    if (next.done === true) throw new StartError('this is no backup: it holds no file of one; nothing was changed')
+    if (next.done === true)
+      throw new StartError('this is no backup: it holds no file of one; nothing was changed')
     if (isBackupName(next.value.name)) return next.value
   }
 }

@@ -44,7 +44,10 @@ function verbsOf({ metadata, blobStore: blobs, uploadStore, locks }: Stores) {
     cacheBytesMax: 10_000,
     tagPolicy: noTagPolicy,
   }
-  const none = { keep: (record: () => Promise<void>) => record(), [Symbol.dispose]: () => undefined }
+  const none = {
+    keep: (record: () => Promise<void>) => record(),
+    [Symbol.dispose]: () => undefined,
+  }
   const room = { reserve: () => none, use: () => none, add: () => undefined }
   return {
     uploads: new Uploads(stores, { digestersMax: 1 }),
