@@ -57,7 +57,7 @@ export class Restore {
   async run(): Promise<RestoreReport> {
     const files = this.#parts.files[Symbol.asyncIterator]()
     try {
-      const first = await requireBackup(files)
+      const first = await requireBackup(files, this.#monitor.signal)
       const { layout, snapshots } = this.#parts
       await using _lock = await takeTarget(layout, snapshots)
       await this.#restoreAll(first, files)

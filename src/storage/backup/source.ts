@@ -60,8 +60,12 @@ export async function* readTarSource(input: Readable | string): AsyncGenerator<S
  * Reads as far as to the first file of a backup, and no further.
  * @throws StartError when there is none.
  */
-export async function requireBackup(files: AsyncIterator<SourceFile>): Promise<SourceFile> {
+export async function requireBackup(
+  files: AsyncIterator<SourceFile>,
+  signal: AbortSignal,
+): Promise<SourceFile> {
   for (;;) {
+    signal.throwIfAborted()
     const next = await files.next()
     if (next.done === true)
       throw new StartError('this is no backup: it holds no file of one; nothing was changed')
