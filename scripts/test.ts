@@ -39,7 +39,7 @@ if (files.length === 0) {
 console.log(`running ${files.length} test files below ${relative(process.cwd(), root) || '.'}`)
 
 const counts = { passed: 0, failed: 0, skipped: 0 }
-// Much of a test is waiting: where Node.js would run one file at a time, on two cores, two take half as long.
+// Some of a test is waiting: where Node.js would run one file at a time, on two cores, two take less time.
 const concurrency = Math.max(2, availableParallelism() - 1)
 const stream = run({ files, concurrency, timeout: 15 * 60_000 })
 stream.on('test:summary', (summary) => {
